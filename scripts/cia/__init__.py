@@ -1,0 +1,1 @@
+"""The library of the CIA workflow: pure functions, no Snakemake in it."""

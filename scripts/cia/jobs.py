@@ -1,0 +1,56 @@
+"""What every script does around its work: a log, and errors that a person can read."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cia.errors import UserError
+
+logger = logging.getLogger("cia")
+
+
+def run(main: Callable[[Any], None], job: Any) -> None:
+    """Run a script's `main(job)`, logging to the job's log file and to stderr.
+
+    Parameters
+    ----------
+    main : callable
+        Takes the job.
+    job : object
+        What Snakemake hands to a script: input, output, params, wildcards, threads, resources, log.
+
+    Raises
+    ------
+    SystemExit
+        With status 1 after a `UserError`, whose message is logged without a traceback. Any other
+        error is logged with its traceback and raised on.
+    """
+    _configure_logging(job.log[0] if job.log else None)
+    _limit_threads(job.threads)
+    try:
+        main(job)
+    except UserError as error:
+        logger.error("%s", error)
+        sys.exit(1)
+    except Exception:
+        logger.exception("The job failed.")
+        raise
+
+
+def _configure_logging(path: str | None) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+    style = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(level=logging.INFO, format=style, datefmt="%H:%M:%S", handlers=handlers)
+    logging.captureWarnings(True)
+
+
+def _limit_threads(threads: int) -> None:
+    """Tell numeric libraries, loaded after this, how many cores the job has."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)

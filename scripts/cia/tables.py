@@ -1,0 +1,89 @@
+"""CSV tables: text stays text, columns are checked, files are whole or not at all."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cia.errors import UserError
+from cia.files import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = {
+    "manifest": ["id", "image", "width", "height", "sha256", "caption"],
+    "rejected": ["file", "reason"],
+    "labels": ["id", "label"],
+    "conditions": ["id", "image", "width", "height", "sha256", "found"],
+    "plan": [
+        "id",
+        "source",
+        "variant",
+        "seed",
+        "prompt",
+        "negative_prompt",
+        "width",
+        "height",
+        "condition",
+        "condition_sha256",
+    ],
+    "shard": ["id", "image", "width", "height", "sha256"],
+    "rows": ["id", "image"],
+    "selected": ["id", "image", "score", "rank"],
+    "mixed": ["image", "label", "split", "origin", "id"],
+}
+"""The columns of each kind of table, in order."""
+
+_NUMBERS = {
+    "width": "int64",
+    "height": "int64",
+    "variant": "int64",
+    "seed": "int64",
+    "found": "int64",
+    "rank": "int64",
+    "score": "float64",
+}
+
+
+def read_table(path: str | Path, kind: str | None = None) -> "pd.DataFrame":
+    """Read a CSV table.
+
+    Columns known as numbers become numbers, every other one stays text (an id `007` or `nan` is
+    text), except in a table without `kind`, where columns that are all numbers become so, apart
+    from `id`, `image` and `source`.
+
+    Raises
+    ------
+    UserError
+        If a column of that kind of table is missing.
+    """
+    import pandas as pd
+
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False)
+    if kind is None:
+        return _numbers_where_possible(table)
+    missing = [name for name in COLUMNS[kind] if name not in table.columns]
+    if missing:
+        raise UserError(f"{path}: no column {', '.join(missing)}; delete the file to make it again")
+    return table.astype({name: kind for name, kind in _NUMBERS.items() if name in table.columns})
+
+
+def write_table(
+    path: str | Path, rows: "pd.DataFrame | Sequence[Mapping]", kind: str | None = None
+) -> None:
+    """Write a CSV table, whole or not at all; with `kind`, exactly that kind's columns."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows, columns=COLUMNS[kind] if kind else None)
+    with atomic_path(path) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n")
+
+
+def _numbers_where_possible(table: "pd.DataFrame") -> "pd.DataFrame":
+    import pandas as pd
+
+    for name in table.columns.difference(["id", "image", "source"]):
+        numbers = pd.to_numeric(table[name].replace("", "nan"), errors="coerce")
+        if (numbers.notna() | table[name].isin(["", "nan"])).all():
+            table[name] = numbers
+    return table

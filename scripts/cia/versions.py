@@ -1,0 +1,24 @@
+"""The version of what each stage puts out.
+
+Raise a stage's number when a change of code changes its files: the number is in the `params`
+of the stage's rules, so everything that depends on it reruns. A comment or a rename needs none,
+and the profile keeps Snakemake's own code trigger off, which would rerun everything after each
+checkout.
+"""
+
+STAGE = {
+    "prepare": 1,
+    "scan": 1,
+    "label": 1,
+    "condition": 1,
+    "plan": 1,
+    "generate": 1,
+    "features": 1,
+    "metrics": 1,
+    "score": 1,
+    "filter": 1,
+    "metadata": 1,
+    "mix": 1,
+    "train": 1,
+    "report": 1,
+}
