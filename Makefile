@@ -1,0 +1,54 @@
+# Each target sets up what it needs. `make demo` runs everything on the embedded default.
+
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# The first Python that runs and has the right version.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+.PHONY: demo test lint format check-model train-model lock clean help
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/installed ## Run the whole workflow on the embedded default and print a summary
+	snakemake --cores $(CORES)
+	snakemake --cores 1 --quiet all --report results/report/report.html
+	@cat results/report/summary.md
+
+test: $(VENV)/installed ## Run every test
+	pytest
+
+lint: $(VENV)/installed ## Check the code's form and the workflow's
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+format: $(VENV)/installed ## Put the code in form
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile rules
+
+check-model: $(VENV)/installed ## Judge the embedded generator on 500 held-out scenes
+	python tools/check_model.py
+
+train-model: $(VENV)/installed ## Train the embedded generator and feature network again (hours)
+	python tools/train_tiny_sd.py
+	python tools/train_tiny_features.py
+
+lock: ## Choose the newest versions that requirements.in allows, and write requirements.txt
+	tools/lock.sh "$(PYTHON)"
+
+clean: ## Remove all that the workflow made; data/real stays
+	rm -rf .snakemake results logs benchmarks data/conditions data/generated data/mixed
+
+$(VENV)/installed: requirements.txt
+	@test -n "$(PYTHON)" || { echo "CIA needs Python 3.11 or 3.12, and neither is on the PATH (python3 is $$(python3 --version 2>&1)). Install one, or run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --no-deps --disable-pip-version-check -r requirements.txt
+	@touch $@

@@ -1,0 +1,70 @@
+# CIA: controllable image augmentation.
+#
+#   data/real/{dataset}/{split}/                          real images, labels, captions (yours, or a demo's)
+#   data/conditions/{dataset}/{condition}/                condition maps of the training images
+#   data/generated/{dataset}/{controlnet}/                synthetic images, labels, captions, metadata.yaml
+#   results/{source}/manifest.csv, labels.csv, features/  what is in an image set, real or generated
+#   results/{dataset}/{controlnet}/metrics, scores, selected/  how good the synthetic images are, which are kept
+#   data/mixed/{dataset}/{controlnet}/{selection}/{mix}/  training sets
+#   results/{dataset}/{controlnet}/models/                trained models and their test metrics
+#   results/report/                                       figures, tables, summary.md
+#
+# docs/output.md describes every file, config/README.md every setting.
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config/config.yaml"
+
+
+report: "resources/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/prepare.smk"
+include: "rules/scan.smk"
+include: "rules/label.smk"
+include: "rules/condition.smk"
+include: "rules/plan.smk"
+include: "rules/generate.smk"
+include: "rules/features.smk"
+include: "rules/metrics.smk"
+include: "rules/filter.smk"
+include: "rules/mix.smk"
+include: "rules/train.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    """Everything: the trained models, the metadata of every image set, and the report."""
+    default_target: True
+    input:
+        get_models(),
+        get_metadata(),
+        "results/report/summary.md",
+
+
+rule generate_all:
+    """Every set of synthetic images, and no more."""
+    input:
+        get_sets("results/generated/{dataset}/{controlnet}/manifest.csv"),
+
+
+rule metrics_all:
+    """The metrics and scores of every set of synthetic images."""
+    input:
+        get_metadata(),
+
+
+rule mix_all:
+    """Every training set."""
+    input:
+        get_mixes(),
+
+
+rule train_all:
+    """Every trained model."""
+    input:
+        get_models(),

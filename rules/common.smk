@@ -1,0 +1,165 @@
+# Access to the config, wildcard constraints and input functions. No rule here, nothing heavy.
+
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from cia.config import NONE, arms, checked, generated_sets
+from cia.errors import UserError
+from cia.files import folder_fingerprint
+from cia.versions import STAGE
+from snakemake.exceptions import WorkflowError
+
+try:
+    config = checked(config)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+ARMS = arms(config)
+SETS = generated_sets(config)
+SPLITS = ("train", "val", "test")
+
+
+def one_of(names):
+    """A wildcard pattern that matches these names and nothing else (and nothing, if there are none)."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+wildcard_constraints:
+    dataset=one_of(config["datasets"]),
+    split=one_of(SPLITS),
+    condition=one_of(config["conditions"]),
+    controlnet=one_of([*config["controlnets"], NONE]),
+    features=one_of(config["features"]),
+    selection=one_of([*config["selections"], NONE]),
+    mix=one_of(config["mixes"]),
+    trainer=one_of(config["trainers"]),
+    shard=r"\d+",
+    seed=r"\d+",
+    source=r"(real|generated)/[^/]+/[^/]+",
+
+
+REAL = "real/{dataset}/{split}"
+GENERATED = "generated/{dataset}/{controlnet}"
+ARM = "{dataset}/{controlnet}/models/{selection}/{mix}/{trainer}/seed{seed}"
+MIX = "data/mixed/{dataset}/{controlnet}/{selection}/{mix}"
+
+
+def get_settings(table, *without):
+    """Settings of the entry that a wildcard names, less the keys that its rule does not use."""
+    wildcard = {"datasets": "dataset"}.get(table, table.removesuffix("s"))
+    wildcard = {"feature": "features", "mixe": "mix"}.get(wildcard, wildcard)
+
+    def settings(wildcards):
+        entry = config[table][getattr(wildcards, wildcard)]
+        return {key: value for key, value in entry.items() if key not in without}
+
+    return settings
+
+
+def get_dataset(*keys):
+    """The named settings of the dataset that the wildcard names."""
+    return lambda wildcards: config["datasets"][wildcards.dataset][keys[0]]
+
+
+def get_controlnet(wildcards):
+    return config["controlnets"][wildcards.controlnet]
+
+
+def get_fingerprint(*kinds):
+    """A digest of a real split's folders, since Snakemake sees no edit inside an input folder."""
+    return lambda wildcards: folder_fingerprint(
+        *(f"data/real/{wildcards.dataset}/{wildcards.split}/{kind}" for kind in kinds)
+    )
+
+
+def get_prepared(wildcards):
+    """What a split waits for before it is read: its own preparation, if a rule makes it."""
+    if "prepare" in config["datasets"][wildcards.dataset]:
+        return f"data/real/{wildcards.dataset}/{wildcards.split}/prepared.csv"
+    return []
+
+
+def get_condition_manifest(wildcards):
+    condition = get_controlnet(wildcards)["condition"]
+    return f"data/conditions/{wildcards.dataset}/{condition}/manifest.csv"
+
+
+def get_shards(wildcards):
+    shards = range(config["shards"])
+    return expand(
+        "results/{dataset}/{controlnet}/shards/{shard}.csv", shard=shards, **dict(wildcards.items())
+    )
+
+
+def get_features(wildcards):
+    """The saved features of the real training images and of the synthetic ones."""
+    sources = {
+        "real": f"results/real/{wildcards.dataset}/train/features/{wildcards.features}",
+        "synthetic": f"results/generated/{wildcards.dataset}/{wildcards.controlnet}/features/{wildcards.features}",
+    }
+    ends = {"": ".npy", "_rows": ".csv", "_probabilities": ".probabilities.npy"}
+    return {
+        f"{kind}{key}": f"{path}{end}"
+        for kind, path in sources.items()
+        for key, end in ends.items()
+    }
+
+
+def get_selection_inputs(wildcards):
+    """What a selection reads: the scores of its feature models, and labels for per-class quotas."""
+    root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
+    generated = f"results/generated/{wildcards.dataset}/{wildcards.controlnet}"
+    selection = config["selections"][wildcards.selection]
+    inputs = {"manifest": f"{generated}/manifest.csv"}
+    if "features" in selection:
+        inputs["scores"] = f"{root}/scores/{selection['features']}.csv"
+    if selection.get("per_class"):
+        inputs["labels"] = f"{generated}/labels.csv"
+    return inputs
+
+
+def get_mix_inputs(wildcards):
+    """The real splits, and the synthetic images where the mix takes any."""
+    real = f"results/real/{wildcards.dataset}"
+    inputs = {
+        f"{split}_{kind}": f"{real}/{split}/{kind}.csv"
+        for split in SPLITS
+        for kind in ("manifest", "labels")
+    }
+    if wildcards.controlnet != NONE:
+        generated = f"results/generated/{wildcards.dataset}/{wildcards.controlnet}"
+        root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
+        inputs["synthetic_manifest"] = f"{generated}/manifest.csv"
+        inputs["synthetic_labels"] = f"{generated}/labels.csv"
+        inputs["plan"] = f"{root}/plan.csv"
+        inputs["selected"] = f"{root}/selected/{wildcards.selection}.csv"
+    return inputs
+
+
+def get_models():
+    return [f"results/{ARM}/metrics.yaml".format(**arm) for arm in ARMS]
+
+
+def get_mixes():
+    return sorted({f"{MIX}/dataset.csv".format(**arm) for arm in ARMS})
+
+
+def get_sets(pattern):
+    return [pattern.format(**entry) for entry in SETS]
+
+
+def get_metadata():
+    return get_sets("data/generated/{dataset}/{controlnet}/metadata.yaml")
+
+
+def get_set(wildcards):
+    """The image set that the wildcards name: its feature models and selections."""
+    for entry in SETS:
+        if (entry["dataset"], entry["controlnet"]) == (wildcards.dataset, wildcards.controlnet):
+            return entry
+    raise WorkflowError(
+        f"No experiment uses controlnet {wildcards.controlnet!r} on dataset {wildcards.dataset!r}."
+    )

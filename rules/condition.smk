@@ -1,0 +1,23 @@
+rule condition:
+    """Extract a condition map from each real training picture, at the size of generation."""
+    input:
+        "results/real/{dataset}/train/manifest.csv",
+    output:
+        manifest="data/conditions/{dataset}/{condition}/manifest.csv",
+        rejected="data/conditions/{dataset}/{condition}/rejected.csv",
+    log:
+        "logs/condition/{dataset}/{condition}.log",
+    benchmark:
+        "benchmarks/condition/{dataset}/{condition}.tsv"
+    conda:
+        "../envs/condition.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        folder=lambda wildcards: f"data/conditions/{wildcards.dataset}/{wildcards.condition}",
+        settings=get_settings("conditions"),
+        version=STAGE["condition"],
+    script:
+        "../scripts/condition.py"

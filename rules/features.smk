@@ -1,0 +1,24 @@
+rule features:
+    """Describe each picture of an image set, real or generated, by a network's features."""
+    input:
+        manifest="results/{source}/manifest.csv",
+    output:
+        features="results/{source}/features/{features}.npy",
+        rows="results/{source}/features/{features}.csv",
+        probabilities="results/{source}/features/{features}.probabilities.npy",
+    log:
+        "logs/features/{source}/{features}.log",
+    benchmark:
+        "benchmarks/features/{source}/{features}.tsv"
+    conda:
+        "../envs/features.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+        batch_size=config["batch_size"],
+    params:
+        settings=get_settings("features"),
+        version=STAGE["features"],
+    script:
+        "../scripts/features.py"

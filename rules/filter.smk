@@ -1,0 +1,22 @@
+rule filter:
+    """Keep the synthetic images that a selection's rule keeps, with score and rank."""
+    input:
+        unpack(get_selection_inputs),
+    output:
+        selected="results/{dataset}/{controlnet}/selected/{selection}.csv",
+    log:
+        "logs/filter/{dataset}/{controlnet}/{selection}.log",
+    benchmark:
+        "benchmarks/filter/{dataset}/{controlnet}/{selection}.tsv"
+    conda:
+        "../envs/metrics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=get_settings("selections", "features"),
+        seed=config["seed"],
+        version=STAGE["filter"],
+    script:
+        "../scripts/filter.py"

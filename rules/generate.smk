@@ -1,0 +1,50 @@
+rule generate:
+    """Make one shard of the synthetic images of a plan with a diffusion model and its ControlNet."""
+    input:
+        plan="results/{dataset}/{controlnet}/plan.csv",
+        conditions=get_condition_manifest,
+    output:
+        shard="results/{dataset}/{controlnet}/shards/{shard}.csv",
+    log:
+        "logs/generate/{dataset}/{controlnet}/{shard}.log",
+    benchmark:
+        "benchmarks/generate/{dataset}/{controlnet}/{shard}.tsv"
+    conda:
+        "../envs/generate.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=480,
+        batch_size=config["batch_size"],
+    params:
+        folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.controlnet}",
+        shards=config["shards"],
+        settings=get_settings("controlnets", "condition", "prompts", "variants"),
+        version=STAGE["generate"],
+    script:
+        "../scripts/generate.py"
+
+
+rule gather:
+    """Join the shards to one image set, and drop what its plan no longer names."""
+    input:
+        plan="results/{dataset}/{controlnet}/plan.csv",
+        shards=get_shards,
+    output:
+        manifest=f"results/{GENERATED}/manifest.csv",
+        rejected=f"results/{GENERATED}/rejected.csv",
+    log:
+        "logs/gather/{dataset}/{controlnet}.log",
+    benchmark:
+        "benchmarks/gather/{dataset}/{controlnet}.tsv"
+    conda:
+        "../envs/metrics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.controlnet}",
+        version=STAGE["generate"],
+    script:
+        "../scripts/gather.py"

@@ -1,0 +1,53 @@
+rule label:
+    """Check the labels of a real split: boxes inside the picture, known classes, none missing."""
+    input:
+        prepared=get_prepared,
+        manifest=f"results/{REAL}/manifest.csv",
+    output:
+        labels=f"results/{REAL}/labels.csv",
+        rejected=f"results/{REAL}/rejected_labels.csv",
+    log:
+        "logs/label/{dataset}/{split}.log",
+    benchmark:
+        "benchmarks/label/{dataset}/{split}.tsv"
+    conda:
+        "../envs/metrics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        folder=lambda wildcards: f"data/real/{wildcards.dataset}/{wildcards.split}",
+        task=get_dataset("task"),
+        classes=get_dataset("classes"),
+        fingerprint=get_fingerprint("labels"),
+        max_rejected=config["max_rejected"],
+        version=STAGE["label"],
+    script:
+        "../scripts/label.py"
+
+
+rule label_generated:
+    """Give each synthetic image the labels of the real one that it varies."""
+    input:
+        manifest=f"results/{GENERATED}/manifest.csv",
+        plan="results/{dataset}/{controlnet}/plan.csv",
+        labels="results/real/{dataset}/train/labels.csv",
+    output:
+        labels=f"results/{GENERATED}/labels.csv",
+        rejected=f"results/{GENERATED}/rejected_labels.csv",
+    log:
+        "logs/label_generated/{dataset}/{controlnet}.log",
+    benchmark:
+        "benchmarks/label_generated/{dataset}/{controlnet}.tsv"
+    conda:
+        "../envs/metrics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.controlnet}",
+        version=STAGE["label"],
+    script:
+        "../scripts/label_generated.py"

@@ -1,0 +1,24 @@
+rule mix:
+    """Put real and selected synthetic images together as one training set that can be moved."""
+    input:
+        unpack(get_mix_inputs),
+    output:
+        dataset=f"{MIX}/dataset.csv",
+    log:
+        "logs/mix/{dataset}/{controlnet}/{selection}/{mix}.log",
+    benchmark:
+        "benchmarks/mix/{dataset}/{controlnet}/{selection}/{mix}.tsv"
+    conda:
+        "../envs/metrics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        task=get_dataset("task"),
+        classes=get_dataset("classes"),
+        settings=get_settings("mixes"),
+        seed=config["seed"],
+        version=STAGE["mix"],
+    script:
+        "../scripts/mix.py"

@@ -1,0 +1,24 @@
+rule scan:
+    """Check every real picture: what is usable, and what is not and why."""
+    input:
+        get_prepared,
+    output:
+        manifest=f"results/{REAL}/manifest.csv",
+        rejected=f"results/{REAL}/rejected.csv",
+    log:
+        "logs/scan/{dataset}/{split}.log",
+    benchmark:
+        "benchmarks/scan/{dataset}/{split}.tsv"
+    conda:
+        "../envs/metrics.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        folder=lambda wildcards: f"data/real/{wildcards.dataset}/{wildcards.split}",
+        fingerprint=get_fingerprint("images", "captions"),
+        max_rejected=config["max_rejected"],
+        version=STAGE["scan"],
+    script:
+        "../scripts/scan.py"

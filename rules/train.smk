@@ -1,0 +1,24 @@
+rule train:
+    """Train a model on one training set with one seed, and test its best weights on the real test split."""
+    input:
+        dataset=f"{MIX}/dataset.csv",
+    output:
+        metrics=f"results/{ARM}/metrics.yaml",
+        curves=f"results/{ARM}/curves.csv",
+    log:
+        f"logs/train/{ARM}.log",
+    benchmark:
+        f"benchmarks/train/{ARM}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=720,
+    params:
+        task=get_dataset("task"),
+        classes=get_dataset("classes"),
+        settings=get_settings("trainers"),
+        version=STAGE["train"],
+    script:
+        "../scripts/train.py"

@@ -1,0 +1,178 @@
+"""The configuration: checked against its schema, defaults filled in, names looked up.
+
+Light on purpose: the Snakefile imports it for every dry run.
+"""
+
+import difflib
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, validators
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from cia.errors import UserError
+
+SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "config" / "schema"
+NONE = "none"
+"""Stands in a path where an arm has no controlnet and no selection: no synthetic images."""
+
+_RESERVED = {
+    "datasets": {"real", "generated", "report"},
+    "controlnets": {NONE},
+    "selections": {NONE},
+}
+"""Names that mean something else in paths."""
+
+
+def load_schema(name: str = "config.yaml") -> dict:
+    """Return one of the JSON Schemas in config/schema."""
+    return yaml.safe_load((SCHEMA_FOLDER / name).read_text(encoding="utf-8"))
+
+
+def checked(config: dict) -> dict:
+    """Return the config with its defaults filled in.
+
+    Raises
+    ------
+    UserError
+        If a key is unknown, missing or has a value that it may not have, or if a setting names an
+        entry that its table does not have. The message lists every problem with its key.
+    """
+    full = deepcopy(config)
+    problems = [_explain(error) for error in _schema_errors(full)]
+    problems = problems or list(_reference_errors(full))
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        raise UserError(
+            f"The configuration has mistakes:\n{lines}\nconfig/README.md lists every key."
+        )
+    return full
+
+
+def arms(config: dict) -> list[dict]:
+    """List the models to train: dicts with dataset, controlnet, selection, mix, trainer, seed.
+
+    A mix without synthetic images has one arm, whatever the controlnets and selections; its
+    controlnet and selection are `none`.
+    """
+    found = {}
+    for experiment in config["experiments"]:
+        for arm in _arms_of(experiment, config["mixes"]):
+            found[tuple(arm.values())] = arm
+    return list(found.values())
+
+
+def generated_sets(config: dict) -> list[dict]:
+    """List the image sets to make: dicts with dataset, controlnet, features, selections."""
+    found: dict[tuple, dict] = {}
+    for experiment in config["experiments"]:
+        for controlnet in experiment["controlnets"]:
+            key = (experiment["dataset"], controlnet)
+            entry = found.setdefault(
+                key, {"dataset": key[0], "controlnet": key[1], "features": [], "selections": []}
+            )
+            for kind in ("features", "selections"):
+                entry[kind] += [name for name in experiment[kind] if name not in entry[kind]]
+    return list(found.values())
+
+
+def _arms_of(experiment: dict, mixes: dict) -> Iterator[dict]:
+    for mix in experiment["mixes"]:
+        pairs = [(NONE, NONE)]
+        if mixes[mix]["synthetic"] > 0:
+            pairs = [(c, s) for c in experiment["controlnets"] for s in experiment["selections"]]
+        for controlnet, selection in pairs:
+            for trainer in experiment["trainers"]:
+                for seed in experiment["seeds"]:
+                    yield {
+                        "dataset": experiment["dataset"],
+                        "controlnet": controlnet,
+                        "selection": selection,
+                        "mix": mix,
+                        "trainer": trainer,
+                        "seed": seed,
+                    }
+
+
+def _schema_errors(config: dict) -> list:
+    resources = [
+        (path.name, DRAFT202012.create_resource(load_schema(path.name)))
+        for path in sorted(SCHEMA_FOLDER.glob("*.yaml"))
+    ]
+    validator = _WithDefaults(load_schema(), registry=Registry().with_resources(resources))
+    return sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
+
+
+def _properties_with_defaults(validator, properties, instance, schema):
+    if isinstance(instance, dict):
+        for name, subschema in properties.items():
+            if "default" in subschema:
+                instance.setdefault(name, deepcopy(subschema["default"]))
+    yield from Draft202012Validator.VALIDATORS["properties"](
+        validator, properties, instance, schema
+    )
+
+
+_WithDefaults = validators.extend(Draft202012Validator, {"properties": _properties_with_defaults})
+
+
+def _explain(error: Any) -> str:
+    """Say what is wrong with one key, and what it may be."""
+    key = ".".join(map(str, error.absolute_path)) or "the configuration"
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = list(error.schema.get("properties", {}))
+        unknown = [name for name in error.instance if name not in known]
+        return "; ".join(f"{key}: unknown key {name!r}{_suggest(name, known)}" for name in unknown)
+    if error.validator == "enum":
+        options = list(map(str, error.validator_value))
+        return f"{key}: {error.instance!r} is none of {', '.join(options)}"
+    description = error.schema.get("description") if isinstance(error.schema, dict) else None
+    return f"{key}: {error.message}" + (f" ({description})" if description else "")
+
+
+def _suggest(name: Any, known: list) -> str:
+    close = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; it may be one of {', '.join(map(str, known))}" if known else ""
+
+
+def _reference_errors(config: dict) -> Iterator[str]:
+    for table, reserved in _RESERVED.items():
+        for name in sorted(reserved.intersection(config[table])):
+            yield f"{table}.{name}: this name has a meaning of its own in paths; choose another"
+    for name, controlnet in config["controlnets"].items():
+        yield from _unknown(config, f"controlnets.{name}.condition", "conditions", controlnet)
+        yield from _unknown(config, f"controlnets.{name}.prompts", "prompts", controlnet)
+    for name, selection in config["selections"].items():
+        if "features" in selection:
+            yield from _unknown(config, f"selections.{name}.features", "features", selection)
+    for index, experiment in enumerate(config["experiments"]):
+        for key in ("dataset", "controlnets", "features", "selections", "mixes", "trainers"):
+            table = "datasets" if key == "dataset" else key
+            yield from _unknown(config, f"experiments.{index}.{key}", table, experiment)
+        yield from _unfit_trainers(config, index, experiment)
+
+
+def _unknown(config: dict, key: str, table: str, owner: dict) -> Iterator[str]:
+    names = owner[key.rsplit(".", 1)[1]]
+    for name in names if isinstance(names, list) else [names]:
+        if name not in config[table]:
+            known = list(config[table])
+            yield f"{key}: {table} has no entry {name!r}{_suggest(name, known)}"
+
+
+def _unfit_trainers(config: dict, index: int, experiment: dict) -> Iterator[str]:
+    fits = {"detection": "yolo", "classification": "timm"}
+    task = config["datasets"].get(experiment["dataset"], {}).get("task")
+    for name in experiment["trainers"]:
+        kind = config["trainers"].get(name, {}).get("kind")
+        if task and kind and kind != fits[task]:
+            yield (
+                f"experiments.{index}.trainers: {name!r} is of kind {kind!r}, but dataset "
+                f"{experiment['dataset']!r} is for {task}, which takes kind {fits[task]!r}"
+            )

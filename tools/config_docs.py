@@ -1,0 +1,119 @@
+"""Write config/README.md from the JSON Schemas, so that the two can't drift apart.
+
+Usage: config_docs.py            write config/README.md
+       config_docs.py --check    fail if it is not what would be written
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMA = ROOT / "config" / "schema"
+PAGE = ROOT / "config" / "README.md"
+
+INTRODUCTION = """\
+# Configuration
+
+One YAML file says everything: `config/config.yaml` is the embedded demo, `config/examples/` has
+ready ones for real use. Run with another file by
+
+    snakemake --cores all --configfile my.yaml
+
+which is laid *over* `config/config.yaml`: tables are merged by name, lists are replaced.
+To change a nested value for one run use a second small file, not `--config`, whose nested values
+arrive as text.
+
+The tables `datasets`, `conditions`, `prompts`, `controlnets`, `features`, `selections`, `mixes` and
+`trainers` name settings; `experiments` combines the names. A name stands in the paths of what it
+makes. A changed setting reruns what depends on it and nothing else; unused entries cost nothing.
+
+A mistake stops the run at once, with the key and what it may be.
+
+This page is written from `config/schema/*.yaml` by `tools/config_docs.py`.
+"""
+
+
+def load(name: str) -> dict:
+    return yaml.safe_load((SCHEMA / name).read_text(encoding="utf-8"))
+
+
+def page() -> str:
+    """Return the whole page as Markdown."""
+    top = load("config.yaml")
+    parts = [INTRODUCTION, "## Top level\n", *rows(top, top)]
+    for key, schema in top["properties"].items():
+        target = schema.get("additionalProperties") or schema.get("items")
+        if isinstance(target, dict) and "$ref" in target:
+            parts += ["", f"## {key}\n", *section(load(target["$ref"]))]
+    return "\n".join(parts) + "\n"
+
+
+def section(schema: dict) -> Iterator[str]:
+    """Yield the lines of one table: its own keys, then those of each kind."""
+    yield schema["description"] + "\n"
+    yield from rows(schema, schema)
+    for variant in schema.get("allOf", []):
+        (key, test), *_ = variant["if"]["properties"].items()
+        kind = test.get("const") or " or ".join(test["enum"])
+        body = resolve(variant["then"], schema)
+        own = {k: v for k, v in body.get("properties", {}).items() if v}
+        if own:
+            yield f"\nWith `{key}: {kind}`:\n"
+            yield from rows({**body, "properties": own}, schema)
+
+
+def rows(schema: dict, root: dict, prefix: str = "") -> Iterator[str]:
+    """Yield a Markdown table of a schema's keys."""
+    if not prefix:
+        yield "| key | type | default | meaning |"
+        yield "|---|---|---|---|"
+    required = schema.get("required", [])
+    for key, raw in schema.get("properties", {}).items():
+        entry = {**resolve(raw, root), **{k: v for k, v in raw.items() if k != "$ref"}}
+        default = "required" if key in required else shown(entry.get("default"), "default" in entry)
+        cells = [f"`{prefix}{key}`", kind_of(entry), default, entry["description"]]
+        yield (
+            "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+        )
+        if entry.get("type") == "object" and "properties" in entry:
+            yield from rows(entry, root, prefix=f"{prefix}{key}.")
+
+
+def resolve(schema: dict, root: dict) -> dict:
+    """Follow a reference inside the same file."""
+    reference = schema.get("$ref", "")
+    return root["$defs"][reference.removeprefix("#/$defs/")] if reference[:1] == "#" else schema
+
+
+def kind_of(entry: dict) -> str:
+    if "enum" in entry:
+        return ", ".join(f"`{value}`" for value in entry["enum"])
+    if "oneOf" in entry:
+        return " or ".join(kind_of(option) for option in entry["oneOf"])
+    kinds = entry.get("type", "any")
+    return " or ".join(kinds) if isinstance(kinds, list) else kinds
+
+
+def shown(value: object, given: bool) -> str:
+    if not given:
+        return ""
+    text = yaml.safe_dump(value, default_flow_style=True).strip().removesuffix("...").strip()
+    return f"`{text}`"
+
+
+def main(arguments: list[str]) -> int:
+    text = page()
+    if arguments == ["--check"]:
+        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+            print(f"{PAGE} is not what the schemas say; run: python tools/config_docs.py")
+            return 1
+        return 0
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
