@@ -1,5 +1,7 @@
 """Pictures in and out: RGB uint8 HWC inside, any common file outside."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,30 @@ from cia.files import atomic_path
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 """Suffixes (lower case) of the files that count as pictures."""
 
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+"""The decoders that may open them, whatever the suffix says."""
+
+_DECODER_ERRORS = (
+    SyntaxError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow's decoders raise on damaged files, besides OSError."""
+
 
 def load_image(path: str | Path) -> np.ndarray:
     """Load a picture as RGB, upright.
 
     The EXIF orientation is applied; gray, palette, CMYK and 16-bit become 8-bit RGB; what is
-    transparent is laid on white.
+    transparent is laid on white. Of an animation or a stack, the first frame counts.
 
     Returns
     -------
@@ -25,12 +45,16 @@ def load_image(path: str | Path) -> np.ndarray:
     Raises
     ------
     OSError
-        If the file can't be read as a picture, truncated files included.
+        If the file can't be read as a picture, truncated files included, or has more than twice
+        `PIL.Image.MAX_IMAGE_PIXELS` pixels.
     """
-    with Image.open(path) as image:
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-        return np.asarray(to_rgb(upright), dtype=np.uint8)
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(to_rgb(upright), dtype=np.uint8)
+    except _DECODER_ERRORS as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -46,6 +70,28 @@ def to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a picture with an antialiased Lanczos filter.
+
+    Not for maps whose colors are classes: a filter would mix them.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        uint8 RGB, shape (height, width, 3).
+    size : tuple of int
+        Width and height in pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, shape (size[1], size[0], 3).
+    """
+    if image.shape[1::-1] == tuple(size):
+        return image
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
 def save_png(path: str | Path, image: np.ndarray | Image.Image, text: dict | None = None) -> None:
@@ -68,8 +114,21 @@ def save_png(path: str | Path, image: np.ndarray | Image.Image, text: dict | Non
         picture.save(partial, format="PNG", pnginfo=chunks)
 
 
+def read_png_text(path: str | Path) -> dict[str, str]:
+    """Return the text chunks of a PNG file, {} if it can't be read whole.
+
+    The picture is decoded, since a damaged file is worth nothing whatever its text says.
+    """
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            image.load()
+            return dict(image.text)
+    except (OSError, *_DECODER_ERRORS):
+        return {}
+
+
 def _to_uint8(values: np.ndarray, mode: str) -> np.ndarray:
-    values = values.astype(np.float64)
+    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     if mode.startswith("I;16") or (
         mode == "I" and 255 < values.max() <= 65535 and values.min() >= 0
     ):

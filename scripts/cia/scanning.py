@@ -1,0 +1,239 @@
+"""What is in a folder of pictures: a manifest of the usable ones, and a reason for each other."""
+
+import logging
+import unicodedata
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cia.errors import UserError
+from cia.files import digest_file
+from cia.images import IMAGE_SUFFIXES, load_image
+from cia.progress import track
+
+logger = logging.getLogger("cia")
+
+_UNFIT_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode categories of what breaks lists of files: control, surrogate, line separators."""
+
+_CHUNK = 1024
+"""Pictures handed to the threads at a time: waiting for a million at once takes memory."""
+
+LAYOUT = """\
+Expected is
+  {folder}/images/NAME.png       the pictures ({suffixes})
+  {folder}/labels/NAME.txt       one label file for each
+  {folder}/captions/NAME.txt     a caption for each (optional)"""
+
+
+@dataclass
+class Scan:
+    """What a scan found.
+
+    Attributes
+    ----------
+    rows : list of dict
+        The usable pictures as rows of a manifest (id, image, width, height, sha256, caption),
+        sorted by id.
+    rejected : list of dict
+        What can't be used: file, reason.
+    pictures : int
+        How many files images/ holds, usable or not.
+    unusable : int
+        How many of the rejected are pictures or captions of pictures, rather than strays.
+    """
+
+    rows: list[dict] = field(default_factory=list)
+    rejected: list[dict] = field(default_factory=list)
+    pictures: int = 0
+    unusable: int = 0
+
+
+def scan_folder(folder: str | Path, threads: int = 1) -> Scan:
+    """Decode every picture of a source and read its caption.
+
+    A picture's id is its file's stem. Hidden files are ignored. A caption that can't be read is
+    listed as rejected and the picture stays, with an empty caption.
+
+    Parameters
+    ----------
+    folder : path
+        The source, with images/ and perhaps captions/ in it.
+    threads : int
+        How many pictures to decode at once.
+
+    Raises
+    ------
+    UserError
+        If there is no images/ in the folder, or nothing in it.
+    """
+    folder = Path(folder)
+    files = _visible_files(folder / "images")
+    if not files:
+        problem = "is empty" if (folder / "images").is_dir() else "does not exist"
+        raise UserError(f"{folder / 'images'} {problem}. {expected_layout(folder)}")
+    scan = Scan(pictures=len(files))
+    captions = {path.stem: path for path in _visible_files(folder / "captions") if _is_text(path)}
+    checked = _check_all(_with_reasons(files), threads)
+    for path, row, reason in track(checked, len(files), "pictures"):
+        if reason:
+            _reject(scan, path, reason)
+        else:
+            row["caption"] = _caption(scan, captions.get(path.stem))
+            scan.rows.append(row)
+    scan.unusable = len(scan.rejected)
+    _reject_stray_captions(scan, folder / "captions", {path.stem for path in files})
+    scan.rows.sort(key=lambda row: row["id"])
+    return scan
+
+
+def expected_layout(folder: str | Path) -> str:
+    """Describe the folders of a source."""
+    suffixes = ", ".join(sorted(suffix.lstrip(".") for suffix in IMAGE_SUFFIXES))
+    return LAYOUT.format(folder=folder, suffixes=suffixes)
+
+
+def require_few(rejected: list[dict], unusable: int, total: int, limit: float, what: str) -> None:
+    """Stop when more than a share of the files are unusable, or all of them.
+
+    Parameters
+    ----------
+    rejected : list of dict
+        Rows of file and reason; the first few are named in the message.
+    unusable, total : int
+        How many are unusable, of how many.
+    limit : float
+        The largest share of them that is no error: `max_rejected` of the config.
+    what : str
+        What they are, as a plural: `pictures`.
+
+    Raises
+    ------
+    UserError
+        If there are too many.
+    """
+    if unusable <= limit * total and unusable < total:
+        return
+    first = "\n".join(f"  {row['file']}: {row['reason']}" for row in rejected[:5])
+    more = f"\n  ... and {len(rejected) - 5} more" if len(rejected) > 5 else ""
+    raise UserError(
+        f"{unusable} of {total} {what} can't be used (max_rejected allows {limit:.0%}):\n"
+        f"{first}{more}\nMend or remove these files, or raise max_rejected in the config."
+    )
+
+
+def log_rejected(rejected: list[dict], path: str | Path) -> None:
+    """Log the first few rejected files and where to read the rest."""
+    for row in rejected[:20]:
+        logger.warning("rejected %s: %s", row["file"], row["reason"])
+    if len(rejected) > 20:
+        logger.warning("... and %d more, see %s", len(rejected) - 20, path)
+
+
+def read_text(path: str | Path) -> str:
+    """Read a UTF-8 text file, with or without a byte order mark.
+
+    Raises
+    ------
+    ValueError
+        If it is not UTF-8, or can't be read; the message is fit for rejected.csv.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror or error}") from error
+    if "\0" in text:
+        raise ValueError("not text (it holds NUL characters)")
+    return text
+
+
+def printable(path: str | Path) -> str:
+    """Return a path as text that UTF-8 can hold, whatever bytes its name has."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix.lower() == ".txt" and not path.is_dir()
+
+
+def _with_reasons(files: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Pair each entry with the reason why it can't even be opened, or with an empty text."""
+    first_of: dict[str, Path] = {}
+    pairs = []
+    for path in files:
+        reason = _unfit(path)
+        if not reason:
+            first = first_of.setdefault(path.stem, path)
+            if first is not path:
+                reason = f"its name without suffix is that of {first.name}"
+        pairs.append((path, reason))
+    return pairs
+
+
+def _unfit(path: Path) -> str:
+    if path.is_dir():
+        return "a folder; pictures lie directly in images/"
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        return f"unknown suffix {path.suffix!r}; known are {', '.join(sorted(IMAGE_SUFFIXES))}"
+    if any(unicodedata.category(letter) in _UNFIT_CATEGORIES for letter in path.name):
+        return "its name has control characters or bytes that are not UTF-8"
+    return ""
+
+
+def _check_all(pairs: list[tuple[Path, str]], threads: int) -> Iterator[tuple[Path, dict, str]]:
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(pairs), _CHUNK):
+            yield from pool.map(_check_picture, pairs[start : start + _CHUNK])
+
+
+def _check_picture(pair: tuple[Path, str]) -> tuple[Path, dict, str]:
+    """Return the path, a manifest row without caption, and the reason if there is no row."""
+    path, reason = pair
+    if reason:
+        return path, {}, reason
+    try:
+        if path.stat().st_size == 0:
+            return path, {}, "an empty file"
+        height, width = load_image(path).shape[:2]
+        digest = digest_file(path)
+    except OSError as error:
+        return path, {}, f"not a readable picture: {_one_line(error, path)}"
+    row = {"id": path.stem, "image": path.as_posix(), "width": width, "height": height}
+    return path, row | {"sha256": digest}, ""
+
+
+def _one_line(error: OSError, path: Path) -> str:
+    text = error.strerror or str(error).replace(f" {str(path)!r}", "")
+    return " ".join(text.split())
+
+
+def _caption(scan: Scan, path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return read_text(path).strip()
+    except ValueError as error:
+        _reject(scan, path, f"{error}; the picture is used without caption")
+        return ""
+
+
+def _reject_stray_captions(scan: Scan, folder: Path, stems: set[str]) -> None:
+    """List the files of captions/ that belong to no file of images/."""
+    for path in _visible_files(folder):
+        if not _is_text(path):
+            _reject(scan, path, "not a .txt file")
+        elif path.stem not in stems:
+            _reject(scan, path, "a caption without picture")
+
+
+def _reject(scan: Scan, path: Path, reason: str) -> None:
+    scan.rejected.append({"file": printable(path.as_posix()), "reason": reason})

@@ -1,0 +1,22 @@
+"""Check every picture of a source: the manifest of the usable ones, and the reasons of the rest."""
+
+import logging
+
+from cia.jobs import run
+from cia.scanning import log_rejected, require_few, scan_folder
+from cia.tables import write_table
+
+logger = logging.getLogger("cia")
+
+
+def main(job):
+    scan = scan_folder(job.params.folder, job.threads)
+    log_rejected(scan.rejected, job.output.rejected)
+    require_few(scan.rejected, scan.unusable, scan.pictures, job.params.max_rejected, "pictures")
+    write_table(job.output.rejected, scan.rejected, "rejected")
+    write_table(job.output.manifest, scan.rows, "manifest")
+    logger.info("%d usable pictures, %d rejected files", len(scan.rows), len(scan.rejected))
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821

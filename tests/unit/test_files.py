@@ -1,0 +1,78 @@
+"""Files are whole or not there, and digests see what they should."""
+
+import hashlib
+import os
+
+import pytest
+
+from cia.errors import UserError
+from cia.files import (
+    atomic_path,
+    digest_file,
+    folder_fingerprint,
+    read_yaml,
+    write_text,
+    write_yaml,
+)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic_path(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_temporary_file_is_hidden_and_keeps_the_suffix(tmp_path):
+    with atomic_path(tmp_path / "new" / "a.png") as partial:
+        assert partial.suffix == ".png" and partial.name.startswith(".")
+        partial.write_bytes(b"x")
+    assert (tmp_path / "new" / "a.png").read_bytes() == b"x"
+
+
+def test_files_have_the_ordinary_mode(tmp_path):
+    write_text(tmp_path / "a.txt", "é")
+    (tmp_path / "plain.txt").write_text("x")
+    modes = [os.stat(tmp_path / name).st_mode for name in ("a.txt", "plain.txt")]
+    assert modes[0] == modes[1]
+
+
+def test_yaml_comes_back_in_order(tmp_path):
+    data = {"b": [1, 2.5, None], "a": {"é": "yes", "n": "0012"}}
+    write_yaml(tmp_path / "a.yaml", data)
+    loaded = read_yaml(tmp_path / "a.yaml")
+    assert loaded == data and list(loaded) == ["b", "a"]
+
+
+def test_broken_yaml_names_file_and_line(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: 1\nb: [1,\n")
+    with pytest.raises(UserError, match=r"a\.yaml(.|\n)*line 3"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_digest_is_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc" * 100_000)
+    assert digest_file(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_fingerprint_sees_changes_and_ignores_hidden_files(tmp_path):
+    folder = tmp_path / "images"
+    assert folder_fingerprint(folder) == folder_fingerprint(tmp_path / "missing")
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"1")
+    seen = {folder_fingerprint(folder)}
+    (folder / ".tmp-x.png").write_bytes(b"1")
+    assert folder_fingerprint(folder) in seen
+    (folder / "b.png").write_bytes(b"1")
+    seen.add(folder_fingerprint(folder))
+    (folder / "a.png").write_bytes(b"22")
+    seen.add(folder_fingerprint(folder))
+    os.utime(folder / "a.png", ns=(0, 0))
+    seen.add(folder_fingerprint(folder))
+    (folder / "b.png").rename(folder / "c.png")
+    seen.add(folder_fingerprint(folder))
+    assert len(seen) == 5
+    assert folder_fingerprint(folder, tmp_path / "x") != folder_fingerprint(tmp_path / "x", folder)

@@ -1,0 +1,164 @@
+"""A scan lists what is usable, and a reason for everything else."""
+
+import hashlib
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import scan as script
+from cia.errors import UserError
+from cia.scanning import require_few, scan_folder
+from cia.tables import read_table
+
+
+def make(folder, name, size=(20, 10), **options):
+    path = folder / "images" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, "red").save(path, **options)
+    return path
+
+
+def caption(folder, name, content):
+    path = folder / "captions" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def reasons(scan):
+    return {os.path.basename(row["file"]): row["reason"] for row in scan.rejected}
+
+
+def test_rows_are_sorted_complete_and_have_their_own_caption(tmp_path):
+    names = ["b c.JPG", "a_1.png", "a.b.c.webp", "é.TIFF", "007.bmp", "nan.jpeg"]
+    for name in names:
+        make(tmp_path, name)
+        caption(tmp_path, f"{name.rsplit('.', 1)[0]}.txt", f" of {name}\r\nline, two \n")
+    scan = scan_folder(tmp_path, threads=2)
+    assert scan.rejected == []
+    assert [row["id"] for row in scan.rows] == ["007", "a.b.c", "a_1", "b c", "nan", "é"]
+    for row in scan.rows:
+        content = open(row["image"], "rb").read()
+        assert row["sha256"] == hashlib.sha256(content).hexdigest()
+        assert row["caption"] == f"of {os.path.basename(row['image'])}\nline, two"
+        assert (row["width"], row["height"]) == (20, 10)
+
+
+def test_sizes_are_those_of_the_upright_picture(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    make(tmp_path, "a.jpg", exif=exif)
+    assert [(r["width"], r["height"]) for r in scan_folder(tmp_path).rows] == [(10, 20)]
+
+
+def test_everything_unusable_has_its_reason(tmp_path):
+    make(tmp_path, "good.png")
+    make(tmp_path, "twin.jpg")
+    make(tmp_path, "twin.png")
+    make(tmp_path, "new\nline.png")
+    whole = make(tmp_path, "cut.jpg", size=(64, 64)).read_bytes()
+    images = tmp_path / "images"
+    (images / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (images / "text.png").write_text("hello")
+    (images / "zero.png").write_bytes(b"")
+    (images / "a.gif").write_bytes(b"GIF89a")
+    (images / "sub.png").mkdir()
+    (images / "gone.png").symlink_to(images / "nowhere.png")
+    (images / os.fsdecode(b"caf\xe9.png")).write_bytes(whole)
+    (images / ".DS_Store").write_bytes(b"x")
+    scan = scan_folder(tmp_path)
+    assert [row["id"] for row in scan.rows] == ["good", "twin"]
+    assert scan.rows[1]["image"].endswith("twin.jpg")
+    found = reasons(scan)
+    assert "twin.jpg" in found.pop("twin.png")
+    assert "truncated" in found.pop("cut.jpg").lower()
+    assert "cannot identify" in found.pop("text.png")
+    assert "empty file" in found.pop("zero.png")
+    assert "'.gif'" in found.pop("a.gif")
+    assert "folder" in found.pop("sub.png")
+    assert "No such file" in found.pop("gone.png")
+    assert "control characters" in found.pop("new\nline.png")
+    assert "UTF-8" in found.pop("caf\\udce9.png")
+    assert found == {}
+    assert (scan.pictures, scan.unusable) == (11, 9)
+
+
+def test_names_with_narrow_spaces_are_fine(tmp_path):
+    make(tmp_path, "Screenshot at 3.00\u202fPM.png")
+    assert scan_folder(tmp_path).rows[0]["id"] == "Screenshot at 3.00\u202fPM"
+
+
+def test_a_decompression_bomb_is_rejected(tmp_path, monkeypatch):
+    make(tmp_path, "a.png")
+    make(tmp_path, "bomb.png", size=(100, 100))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+    assert "DecompressionBomb" in reasons(scan_folder(tmp_path))["bomb.png"]
+
+
+def test_captions_that_cannot_be_used_are_listed(tmp_path):
+    for name in ("a.png", "b.png", "c.png", "d.png"):
+        make(tmp_path, name)
+    (tmp_path / "images" / "d.png").write_bytes(b"x")
+    caption(tmp_path, "a.txt", b"caf\xe9")
+    caption(tmp_path, "b.txt", b"\xef\xbb\xbfwith mark")
+    caption(tmp_path, "c.txt", b"a\0b")
+    caption(tmp_path, "d.txt", "of a broken picture, which is listed itself")
+    caption(tmp_path, "e.txt", "no picture")
+    caption(tmp_path, "a.json", "{}")
+    scan = scan_folder(tmp_path)
+    assert [row["caption"] for row in scan.rows] == ["", "with mark", ""]
+    found = reasons(scan)
+    assert set(found) == {"a.txt", "a.json", "c.txt", "d.png", "e.txt"}
+    assert "UTF-8" in found["a.txt"] and "NUL" in found["c.txt"]
+    assert found["e.txt"] == "a caption without picture"
+    assert scan.unusable == 3  # strays do not count
+
+
+@pytest.mark.parametrize("content", [None, []])
+def test_an_empty_or_absent_folder_says_what_is_expected(tmp_path, content):
+    if content is not None:
+        (tmp_path / "images").mkdir()
+    with pytest.raises(UserError, match=r"images/NAME\.png(.|\n)*labels/NAME\.txt"):
+        scan_folder(tmp_path)
+
+
+def test_require_few():
+    rows = [{"file": f"{i}.png", "reason": "r"} for i in range(7)]
+    require_few(rows[:1], 1, 10, 0.1, "pictures")
+    require_few([], 0, 10, 0, "pictures")
+    with pytest.raises(UserError, match=r"7 of 10 pictures(.|\n)*0\.png: r(.|\n)*2 more"):
+        require_few(rows, 7, 10, 0.1, "pictures")
+    with pytest.raises(UserError):  # none left is never fine
+        require_few(rows, 7, 7, 1, "pictures")
+
+
+def job_for(tmp_path, max_rejected):
+    return SimpleNamespace(
+        input=[],
+        output=SimpleNamespace(manifest=tmp_path / "m.csv", rejected=tmp_path / "r.csv"),
+        params=SimpleNamespace(folder=str(tmp_path), max_rejected=max_rejected),
+        threads=2,
+    )
+
+
+def test_script_writes_both_tables(tmp_path):
+    make(tmp_path, "a.png")
+    make(tmp_path, "b.png").write_bytes(b"")
+    caption(tmp_path, "a.txt", 'one, "two"\nthree')
+    script.main(job_for(tmp_path, 0.5))
+    manifest = read_table(tmp_path / "m.csv", "manifest")
+    assert manifest.caption.tolist() == ['one, "two"\nthree'] and manifest.id.tolist() == ["a"]
+    assert read_table(tmp_path / "r.csv", "rejected").reason.tolist() == ["an empty file"]
+    with pytest.raises(UserError, match=r"1 of 2 pictures(.|\n)*b\.png: an empty file"):
+        script.main(job_for(tmp_path, 0.4))
+
+
+def test_thread_count_changes_nothing(tmp_path):
+    generator = np.random.default_rng(0)
+    for index in range(20):
+        image = generator.integers(0, 256, (8, 8, 3), np.uint8)
+        path = make(tmp_path, f"{index}.png")
+        Image.fromarray(image).save(path)
+    assert scan_folder(tmp_path, 1) == scan_folder(tmp_path, 2)

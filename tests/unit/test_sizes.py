@@ -1,0 +1,54 @@
+"""The size of generation: fixed, or the picture's own aspect."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cia.errors import UserError
+from cia.sizes import target_size
+
+
+def test_fixed_size_is_taken_as_it_is():
+    assert target_size(640, 480, [512, 768]) == (512, 768)
+
+
+def test_aspect_size():
+    size = {"resolution": 512, "multiple": 64}
+    assert target_size(512, 512, size) == (512, 512)
+    assert target_size(1024, 512, size) == (704, 384)
+    assert target_size(512, 1024, size) == (384, 704)
+    assert target_size(64, 64, {"resolution": 64, "multiple": 8}) == (64, 64)
+    assert target_size(640, 480, {"resolution": 512}) == (576, 448)
+
+
+@given(
+    st.integers(1, 5000), st.integers(1, 5000), st.integers(8, 256), st.sampled_from([8, 16, 64])
+)
+def test_aspect_size_is_near_what_was_asked(width, height, resolution, multiple):
+    resolution = max(resolution, multiple)
+    size = target_size(width, height, {"resolution": resolution, "multiple": multiple})
+    swapped = target_size(height, width, {"resolution": resolution, "multiple": multiple})
+    assert swapped == size[::-1]
+    exact = resolution * (width / height) ** 0.5
+    assert size[0] % multiple == 0 and size[1] % multiple == 0 and min(size) >= multiple
+    assert abs(size[0] - max(exact, multiple)) <= multiple / 2 + 1e-6
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        [512, 500],
+        [512],
+        [0, 512],
+        [512.0, 512],
+        "512",
+        {"resolution": 512, "multiple": 12},
+        {"multiple": 64},
+        {"resolution": 32, "multiple": 64},
+        {"resolution": 512, "aspect": 1},
+        None,
+    ],
+)
+def test_bad_sizes_are_named(size):
+    with pytest.raises(UserError, match="size"):
+        target_size(640, 480, size)
