@@ -1,0 +1,35 @@
+"""Give each generated image the label of the real picture that it varies."""
+
+import logging
+from pathlib import Path
+
+from cia.errors import UserError
+from cia.jobs import run
+from cia.labels import inherit_labels, write_label_files
+from cia.scanning import log_rejected
+from cia.tables import read_table, write_table
+
+logger = logging.getLogger("cia")
+
+
+def main(job):
+    manifest = read_table(job.input.manifest, "manifest").set_index("id")
+    plan = read_table(job.input.plan, "plan").set_index("id")
+    labels = read_table(job.input.labels, "labels").set_index("id")
+    rows, unlabeled = inherit_labels(
+        manifest.index.tolist(), plan["source"].to_dict(), labels["label"].to_dict()
+    )
+    rejected = [
+        {"file": manifest.at[row["id"], "image"], "reason": row["reason"]} for row in unlabeled
+    ]
+    log_rejected(rejected, job.output.rejected)
+    if not rows:
+        raise UserError(f"No image of {job.input.manifest} has a source with a valid label.")
+    write_label_files(Path(job.params.folder) / "labels", rows)
+    write_table(job.output.rejected, rejected, "rejected")
+    write_table(job.output.labels, rows, "labels")
+    logger.info("%d images with a label, %d without", len(rows), len(rejected))
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821
