@@ -1,0 +1,95 @@
+"""Runs of the real workflow, in a folder of their own, on a small configuration."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+LINKED = ("Snakefile", "rules", "scripts", "envs", "profiles", "slurm", "resources")
+COUNTS = {"train": 8, "val": 4, "test": 6}
+
+
+def small_config() -> dict:
+    """The default configuration with fewer pictures, steps and epochs, and one dataset."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config["datasets"]["digits"]["prepare"].update(COUNTS)
+    config["datasets"]["digits_scenes"]["prepare"].update(COUNTS)
+    for controlnet in config["controlnets"].values():
+        controlnet.update(steps=2, variants=2)
+    for trainer in config["trainers"].values():
+        trainer.update(epochs=1)
+    config["experiments"] = [config["experiments"][1]]
+    return config
+
+
+class Project:
+    """A working folder with the workflow in it and a config of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in LINKED:
+            (folder / name).symlink_to(ROOT / name)
+        shutil.copytree(ROOT / "config" / "schema", folder / "config" / "schema")
+        self.config = small_config()
+
+    def write_config(self) -> None:
+        path = self.folder / "config" / "config.yaml"
+        path.write_text(yaml.safe_dump(self.config, sort_keys=False))
+
+    def command(self, *arguments: str) -> list[str]:
+        self.write_config()
+        return [sys.executable, "-m", "snakemake", *arguments]
+
+    def snakemake(self, *arguments: str, fails: bool = False) -> str:
+        """Run snakemake and return what it printed; fail the test unless it ends as expected."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert (done.returncode != 0) == fails, done.stdout[-6000:]
+        return done.stdout
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Return what a dry run would run: rule to number of jobs."""
+        output = self.snakemake("--dry-run", *arguments)
+        if "Nothing to be done" in output:
+            return {}
+        table = output.split("Job stats:", 1)[1].split("total", 1)[0]
+        return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+
+    def run(self, *arguments: str) -> str:
+        return self.snakemake("--cores", "2", *arguments)
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """A project in which nothing ran yet."""
+    return Project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """A project whose workflow ran to its end; not to be changed, but for copies."""
+    project = Project(tmp_path_factory.mktemp("finished") / "project")
+    project.run()
+    return project
+
+
+@pytest.fixture
+def copy_of_finished(finished, tmp_path) -> Project:
+    """A project of one's own in which everything is made already."""
+    copied = Project.__new__(Project)
+    copied.folder, copied.config = tmp_path / "project", small_config()
+    shutil.copytree(finished.folder, copied.folder, symlinks=True)
+    return copied

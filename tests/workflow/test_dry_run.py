@@ -1,0 +1,53 @@
+"""The whole graph is known before the first job runs."""
+
+import pytest
+import yaml
+from conftest import ROOT
+
+TARGETS = ["all", "generate_all", "metrics_all", "mix_all", "train_all"]
+
+
+def default_config() -> dict:
+    return yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_can_be_planned(project, target):
+    assert project.planned(target)[target] == 1
+
+
+def test_jobs_grow_with_shards_and_not_with_images(project):
+    few = project.planned()
+    project.config["datasets"]["digits"]["prepare"]["train"] = 5000
+    assert project.planned() == few
+    project.config["shards"] += 3
+    more = project.planned()
+    assert more.pop("generate") == few.pop("generate") + 3
+    assert more == few
+
+
+def test_the_graph_is_drawn_whole(project):
+    graph = project.snakemake("--rulegraph")
+    for stage in ("prepare_digits", "scan", "condition", "plan", "generate", "features", "metrics"):
+        assert f'"{stage}"' in graph
+    for stage in ("score", "filter", "metadata", "mix", "train", "summary"):
+        assert f'"{stage}"' in graph
+
+
+def test_a_mistake_in_the_config_stops_before_any_job(project):
+    project.config["controlnets"]["tiny_canny"]["guidance_scal"] = 3
+    output = project.snakemake("--dry-run", fails=True)
+    assert "controlnets.tiny_canny: unknown key 'guidance_scal'" in output
+    assert "guidance_scale" in output and "Traceback" not in output
+
+
+def test_every_rule_has_a_description(project):
+    listing = project.snakemake("--list-rules")
+    for line in listing.splitlines():
+        if line and not line.startswith((" ", "\t")) and "profile" not in line:
+            assert line.strip()
+
+
+def test_the_slurm_profile_is_found_by_its_name(project):
+    output = project.snakemake("--profile", "slurm", "--dry-run")
+    assert "Job stats" in output

@@ -1,0 +1,66 @@
+"""A run that is killed goes on where it was, and ends with the same files."""
+
+import os
+import signal
+import subprocess
+import time
+
+SET = "data/generated/digits/tiny_canny"
+TARGET = "results/generated/digits/tiny_canny/manifest.csv"
+
+
+def slow(project):
+    """Let generation take long enough to be killed in its middle."""
+    project.config["shards"] = 1
+    project.config["batch_size"] = 2
+    project.config["controlnets"]["tiny_canny"]["steps"] = 25
+
+
+def images(project) -> dict[str, tuple[bytes, int]]:
+    """Return each finished picture's bytes and when it was written."""
+    folder = project.folder / SET / "images"
+    paths = sorted(folder.glob("*.png")) if folder.exists() else []
+    whole = [path for path in paths if not path.name.startswith(".")]
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in whole}
+
+
+def kill_in_generation(project) -> dict[str, tuple[bytes, int]]:
+    """Start a run, SIGKILL it and all its children once 4 images are there; return those."""
+    process = subprocess.Popen(
+        project.command("--cores", "1", TARGET),
+        cwd=project.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 300
+    while len(images(project)) < 4:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "no image after 300 s"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return images(project)
+
+
+def test_a_killed_generation_resumes_and_ends_with_the_same_files(project, tmp_path):
+    slow(project)
+    before = kill_in_generation(project)
+    assert not (project.folder / TARGET).exists()
+
+    project.snakemake("--unlock")
+    project.snakemake("--cores", "1", TARGET)
+    after = images(project)
+    assert len(after) == 16
+    for name, (content, written) in before.items():
+        assert after[name] == (content, written), f"{name} was made twice"
+
+    undisturbed = type(project)(tmp_path / "undisturbed")
+    slow(undisturbed)
+    undisturbed.snakemake("--cores", "1", TARGET)
+    expected = images(undisturbed)
+    assert {name: content for name, (content, _) in after.items()} == {
+        name: content for name, (content, _) in expected.items()
+    }
+    manifest = (project.folder / TARGET).read_bytes()
+    assert manifest == (undisturbed.folder / TARGET).read_bytes()
