@@ -1,0 +1,23 @@
+"""Ultralytics, imported so that it neither phones home nor installs nor unpickles code."""
+
+import os
+from types import ModuleType
+
+
+def import_ultralytics() -> ModuleType:
+    """Import ultralytics with its background traffic off.
+
+    - YOLO_OFFLINE: no usage analytics, no look-up of newer versions; a model file that the config
+      names is still downloaded when it is missing.
+    - YOLO_AUTOINSTALL: no pip behind the user's back.
+    - SAFE_LOAD: checkpoints are loaded with weights_only, where only ultralytics' own classes and
+      torch's layers can be made from a file.
+    """
+    os.environ["YOLO_OFFLINE"] = "true"
+    os.environ["YOLO_AUTOINSTALL"] = "false"
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
+    import ultralytics
+    from ultralytics.nn import tasks
+
+    tasks.SAFE_LOAD = True  # also if something else has imported it before
+    return ultralytics

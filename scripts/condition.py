@@ -1,0 +1,24 @@
+"""Extract a condition map from each real training picture, at the size of generation."""
+
+import logging
+
+from cia.conditions.maps import extract_maps
+from cia.jobs import run
+from cia.scanning import log_rejected
+from cia.tables import read_table, write_table
+
+logger = logging.getLogger("cia")
+
+
+def main(job):
+    manifest = read_table(job.input[0], "manifest")
+    rows, rejected = extract_maps(manifest, job.params.folder, job.params.settings, job.threads)
+    log_rejected(rejected, job.output.rejected)
+    write_table(job.output.rejected, rejected, "rejected")
+    write_table(job.output.manifest, rows, "conditions")
+    empty = sum(row["found"] == 0 for row in rows)
+    logger.info("%d maps (%d of them empty), %d pictures skipped", len(rows), empty, len(rejected))
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821
