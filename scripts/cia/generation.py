@@ -1,0 +1,519 @@
+"""Synthetic images: a plan's rows in, PNG files out, each a function of its row and model alone.
+
+Batches mix images of one size. A batch that is not full is filled up with copies, so every call
+has the same shape, and an image has the same bytes whatever is made beside it: other shards,
+other plans, a resumed run. Another batch size (or a batch halved for lack of memory) may move
+single values by one level, since numeric libraries choose another order of summation.
+"""
+
+import hashlib
+import inspect
+import io
+import json
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from cia.errors import UserError
+from cia.files import digest_file
+from cia.images import load_image, save_png
+from cia.pipelines import (
+    ModelFiles,
+    compile_networks,
+    find_controlnet,
+    find_model,
+    load_pipeline,
+    resolve_dtype,
+    size_multiple,
+)
+from cia.planning import shard_of
+from cia.tables import COLUMNS
+from cia.versions import STAGE
+
+logger = logging.getLogger("cia")
+
+KEY_CHUNK = "cia-key"
+"""PNG text chunk with the digest of everything that the image is a function of."""
+
+_EMBEDDINGS = {
+    "StableDiffusionControlNetPipeline": ("prompt_embeds", "negative_prompt_embeds"),
+    "StableDiffusionXLControlNetPipeline": (
+        "prompt_embeds",
+        "negative_prompt_embeds",
+        "pooled_prompt_embeds",
+        "negative_pooled_prompt_embeds",
+    ),
+    "StableDiffusion3ControlNetPipeline": (
+        "prompt_embeds",
+        "negative_prompt_embeds",
+        "pooled_prompt_embeds",
+        "negative_pooled_prompt_embeds",
+    ),
+}
+"""What `encode_prompt` returns, by class; other pipelines are given the texts."""
+
+_SAMPLERS = {
+    "UniPCMultistepScheduler": "UniPC",
+    "DDIMScheduler": "DDIM",
+    "PNDMScheduler": "PLMS",
+    "LMSDiscreteScheduler": "LMS",
+    "EulerDiscreteScheduler": "Euler",
+    "EulerAncestralDiscreteScheduler": "Euler a",
+    "HeunDiscreteScheduler": "Heun",
+    "DPMSolverMultistepScheduler": "DPM++ 2M",
+    "DPMSolverSinglestepScheduler": "DPM++ 2S",
+    "LCMScheduler": "LCM",
+}
+"""Names that readers of the `parameters` chunk know."""
+
+
+class Models(NamedTuple):
+    """The model and its ControlNet."""
+
+    model: ModelFiles
+    controlnet: ModelFiles
+
+
+def generate_shard(
+    plan: pd.DataFrame,
+    shard: int,
+    shards: int,
+    settings: dict,
+    folder: Path,
+    batch_size: int,
+    key: str = "controlnets",
+    compiled: bool = False,
+) -> pd.DataFrame:
+    """Make the images of one shard that are not there yet.
+
+    Parameters
+    ----------
+    plan : pandas.DataFrame
+        The whole plan.
+    shard, shards : int
+        Which shard of how many.
+    settings : dict
+        One entry of the config's `controlnets`: model, controlnet, scheduler, steps, ...
+    folder : Path
+        Where the images go, as `{id}.png`.
+    batch_size : int
+        Images per call; halved when memory runs out.
+    key : str
+        Where in the config the settings are, for messages: `controlnets.NAME`.
+    compiled : bool
+        Compile the networks first (minutes; pays for thousands of images on a GPU).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of a shard manifest, sorted by id.
+
+    Raises
+    ------
+    UserError
+        If the model can't be had, a size or setting does not fit it, a condition map is not the
+        one of the plan, memory does not suffice for one image, or an image comes out as no number.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rows = plan[shard_of(plan["id"], shards) == shard]
+    models = Models(find_model(settings, key), find_controlnet(settings, key))
+    keys = image_keys(rows, settings, models, device)
+    made = {id_: _reuse(folder / f"{id_}.png", keys[id_]) for id_ in rows["id"]}
+    missing = rows[[made[id_] is None for id_ in rows["id"]]]
+    logger.info("%d images to make, %d are there already", len(missing), len(rows) - len(missing))
+    if len(missing):
+        painter = Painter(load_pipeline(*models, settings, key, device), settings, key)
+        if compiled:
+            compile_networks(painter.pipe)
+        painter.check_sizes(missing)
+        progress = Progress(len(rows), done=len(rows) - len(missing))
+        with _Writer(folder, keys, settings, models, painter.pipe) as writer:
+            for batch, images in paint_all(painter, missing, batch_size):
+                writer.write(batch, images)
+                progress.add(len(batch))
+        made |= writer.digests
+    table = rows[["id", "width", "height"]].copy()
+    table["image"] = [(folder / f"{id_}.png").as_posix() for id_ in rows["id"]]
+    table["sha256"] = [made[id_] for id_ in rows["id"]]
+    return table[COLUMNS["shard"]].sort_values("id", ignore_index=True)
+
+
+def image_keys(rows: pd.DataFrame, settings: dict, models: Models, device: str) -> dict[str, str]:
+    """Return a digest of everything that each image is a function of, by id.
+
+    Model files, condition map, prompts, seed, size, settings, number format, and the version of
+    this stage; not the id, nor the names and places of files.
+    """
+    shared = {
+        "version": STAGE["generate"],
+        "model": models.model.identity,
+        "controlnet": models.controlnet.identity,
+        "dtype": str(resolve_dtype(settings, device)),
+        "scheduler": settings.get("scheduler"),
+        **{name: settings[name] for name in _CALL_SETTINGS},
+    }
+    own = ["condition_sha256", "prompt", "negative_prompt", "seed", "width", "height"]
+    keys = {}
+    for id_, *values in rows[["id", *own]].itertuples(index=False):
+        whole = {**shared, **dict(zip(own, values, strict=True))}
+        text = json.dumps(whole, sort_keys=True, ensure_ascii=False, default=int)
+        keys[id_] = hashlib.sha256(text.encode()).hexdigest()
+    return keys
+
+
+_CALL_SETTINGS = {
+    "steps": "num_inference_steps",
+    "guidance_scale": "guidance_scale",
+    "conditioning_scale": "controlnet_conditioning_scale",
+    "control_guidance_start": "control_guidance_start",
+    "control_guidance_end": "control_guidance_end",
+}
+"""Settings and the pipelines' names for them."""
+
+_NEUTRAL = {"control_guidance_start": 0.0, "control_guidance_end": 1.0}
+
+
+class Painter:
+    """A pipeline that paints batches of rows of a plan.
+
+    Parameters
+    ----------
+    pipe : diffusers.DiffusionPipeline
+        Any pipeline with a ControlNet.
+    settings : dict
+        steps, guidance_scale, conditioning_scale, control_guidance_start, control_guidance_end.
+    key : str
+        Where in the config they are.
+    """
+
+    def __init__(self, pipe: Any, settings: dict, key: str):
+        self.pipe = pipe
+        self.key = key
+        self.offloaded = False
+        self._accepted = set(inspect.signature(pipe.__call__).parameters)
+        self._map_name = "control_image" if "control_image" in self._accepted else "image"
+        self._fixed = self._call_settings(settings)
+        self._encode = lru_cache(maxsize=256)(self._encode_pair)
+
+    def check_sizes(self, rows: pd.DataFrame) -> None:
+        """Raise a UserError if an image's sides don't fit the model."""
+        multiple = size_multiple(self.pipe)
+        wrong = rows[(rows["width"] % multiple != 0) | (rows["height"] % multiple != 0)]
+        if len(wrong):
+            row = wrong.iloc[0]
+            raise UserError(
+                f"{self.key}.model makes images whose sides are multiples of {multiple}, but the "
+                f"condition map {row['condition']} has {row['width']}x{row['height']}; change the "
+                "`size` of its condition"
+            )
+
+    def paint(self, rows: list, maps: list[Image.Image]) -> np.ndarray:
+        """Paint one batch.
+
+        Parameters
+        ----------
+        rows : list of named tuples
+            Rows of a plan, all of one size.
+        maps : list of PIL.Image.Image
+            Their condition maps, of that size.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8, shape (len(rows), height, width, 3).
+
+        Raises
+        ------
+        UserError
+            If a picture holds values that are no numbers.
+        """
+        # On the CPU: the same noise on every device; one each: the same noise in every batch.
+        generators = [torch.Generator("cpu").manual_seed(int(row.seed)) for row in rows]
+        with torch.inference_mode():
+            images = self.pipe(
+                **self._prompts(rows),
+                **self._fixed,
+                **{self._map_name: maps},
+                width=int(rows[0].width),
+                height=int(rows[0].height),
+                generator=generators,
+                output_type="pt",
+            ).images
+            self._refuse_no_numbers(rows, images)
+            pixels = (images.float() * 255).round().to(torch.uint8)
+            return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def save_memory(self) -> bool:
+        """Keep on the GPU only the network at work, if that has not been done; say if it helps."""
+        if self.pipe.device.type != "cuda" or self.offloaded:
+            return False
+        self.pipe.enable_model_cpu_offload()
+        self.offloaded = True
+        return True
+
+    def _call_settings(self, settings: dict) -> dict:
+        chosen = {}
+        for name, argument in _CALL_SETTINGS.items():
+            if argument in self._accepted:
+                chosen[argument] = settings[name]
+            elif settings[name] != _NEUTRAL.get(name):
+                raise UserError(
+                    f"{self.key}.{name}: {type(self.pipe).__name__} has no such setting; "
+                    "leave it out"
+                )
+        return chosen
+
+    def _prompts(self, rows: list) -> dict:
+        """Return the arguments that carry the prompts; each distinct one is encoded once."""
+        pairs = [(row.prompt, row.negative_prompt) for row in rows]
+        if type(self.pipe).__name__ not in _EMBEDDINGS:
+            return self._texts(pairs)
+        encoded = [self._encode(*pair) for pair in pairs]
+        return {name: torch.cat([one[name] for one in encoded]) for name in encoded[0]}
+
+    def _texts(self, pairs: list[tuple[str, str]]) -> dict:
+        texts = {"prompt": [prompt for prompt, _ in pairs]}
+        if any(negative for _, negative in pairs):
+            texts["negative_prompt"] = [negative for _, negative in pairs]
+        return texts
+
+    def _encode_pair(self, prompt: str, negative: str) -> dict[str, torch.Tensor]:
+        accepted = inspect.signature(self.pipe.encode_prompt).parameters
+        others = {name: None for name in ("prompt_2", "prompt_3") if name in accepted}
+        with torch.inference_mode():
+            values = self.pipe.encode_prompt(
+                prompt=prompt,
+                **others,
+                device=self.pipe._execution_device,
+                num_images_per_prompt=1,
+                do_classifier_free_guidance=self._fixed["guidance_scale"] > 1,
+                negative_prompt=negative or None,  # SDXL has a way of its own for no text
+            )
+        named = zip(_EMBEDDINGS[type(self.pipe).__name__], values, strict=True)
+        return {name: value for name, value in named if value is not None}
+
+    def _refuse_no_numbers(self, rows: list, images: torch.Tensor) -> None:
+        fine = torch.isfinite(images).flatten(1).all(dim=1).tolist()
+        bad = [row.id for row, ok in zip(rows, fine, strict=True) if not ok]
+        if bad:
+            raise UserError(
+                f"{', '.join(dict.fromkeys(bad))}: the picture holds values that are no numbers "
+                f"(an overflow in {self.pipe.dtype}); set {self.key}.dtype to bfloat16 or float32"
+            )
+
+
+def paint_all(
+    painter: Painter, rows: pd.DataFrame, batch_size: int
+) -> Iterator[tuple[list, np.ndarray]]:
+    """Paint rows in batches of one size; yield each batch's rows and its images.
+
+    When memory runs out, the batch is halved, for this size of image from then on; where one image
+    does not fit, the networks take turns on the GPU.
+
+    Raises
+    ------
+    UserError
+        If one image does not fit even so.
+    """
+    with ThreadPoolExecutor(1) as loader:
+        for _, same_size in rows.groupby(["width", "height"], sort=False):
+            left = deque(same_size.itertuples(index=False))
+            size = batch_size
+            ahead: tuple[list, Future] | None = None
+            while left:
+                batch = [left.popleft() for _ in range(min(size, len(left)))]
+                if ahead is None or ahead[0] != batch:
+                    ahead = (batch, loader.submit(_load_maps, batch))
+                maps = ahead[1].result()
+                upcoming = [left[index] for index in range(min(size, len(left)))]
+                ahead = (upcoming, loader.submit(_load_maps, upcoming))
+                images = _paint_full(painter, batch, maps, size)
+                if images is not None:
+                    yield batch, images
+                    continue
+                left.extendleft(reversed(batch))
+                size = _smaller(painter, batch, size)
+
+
+def _paint_full(painter: Painter, batch: list, maps: list, size: int) -> np.ndarray | None:
+    """Paint a batch, filled up to the full size with copies; None if memory ran out."""
+    extra = size - len(batch)
+    try:
+        return painter.paint(batch + batch[-1:] * extra, maps + maps[-1:] * extra)[: len(batch)]
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            error.add_note(f"while making {', '.join(row.id for row in batch)}")
+            raise
+    if torch.cuda.is_available():  # outside of the handler, whose traceback holds the tensors
+        torch.cuda.empty_cache()
+    return None
+
+
+def _smaller(painter: Painter, batch: list, size: int) -> int:
+    if size > 1:
+        logger.warning("Out of memory with %d images at a time; going on with %d", size, size // 2)
+        return size // 2
+    if painter.save_memory():
+        logger.warning("Out of memory with one image; the networks now take turns on the GPU")
+        return size
+    row = batch[0]
+    raise UserError(
+        f"Out of memory: one image of {row.width}x{row.height} does not fit; choose a smaller "
+        f"`size` for the condition, or a smaller {painter.key}.model"
+    )
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _load_maps(batch: list) -> list[Image.Image]:
+    return [_load_map(row) for row in batch]
+
+
+def _load_map(row: Any) -> Image.Image:
+    remedy = "make the maps again: snakemake --forcerun condition"
+    try:
+        digest = digest_file(row.condition)
+    except FileNotFoundError:
+        raise UserError(f"{row.condition}: the condition map is gone; {remedy}") from None
+    if digest != row.condition_sha256:
+        raise UserError(f"{row.condition}: changed since the plan was made; {remedy}")
+    pixels = load_image(row.condition)
+    if pixels.shape[:2] != (row.height, row.width):
+        raise UserError(f"{row.condition}: not {row.width}x{row.height}, as planned; {remedy}")
+    return Image.fromarray(pixels)
+
+
+class _Writer:
+    """Saves images in the background, at most one batch behind; errors surface at the next call."""
+
+    def __init__(self, folder: Path, keys: dict, settings: dict, models: Models, pipe: Any):
+        self._folder, self._keys = folder, keys
+        self._describe = _describer(settings, models, pipe)
+        self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+        self._pending: dict[str, Future] = {}
+        self.digests: dict[str, str] = {}
+
+    def __enter__(self) -> "_Writer":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        try:
+            self._finish()
+        finally:
+            self._pool.shutdown()
+
+    def write(self, batch: list, images: np.ndarray) -> None:
+        self._finish()
+        for row, image in zip(batch, images, strict=True):
+            self._pending[row.id] = self._pool.submit(self._save, row, image)
+
+    def _finish(self) -> None:
+        pending, self._pending = self._pending, {}
+        self.digests |= {id_: future.result() for id_, future in pending.items()}
+
+    def _save(self, row: Any, image: np.ndarray) -> str:
+        path = self._folder / f"{row.id}.png"
+        text = {"parameters": self._describe(row), KEY_CHUNK: self._keys[row.id]}
+        save_png(path, image, text)
+        return digest_file(path)
+
+
+def _describer(settings: dict, models: Models, pipe: Any):
+    """Return a function that writes a row's settings as AUTOMATIC1111's web UI does."""
+    scheduler = type(pipe.scheduler).__name__
+    control = {
+        "Model": models.controlnet.name,
+        "Weight": settings["conditioning_scale"],
+        "Guidance Start": settings["control_guidance_start"],
+        "Guidance End": settings["control_guidance_end"],
+    }
+
+    def describe(row: Any) -> str:
+        negative = f"\nNegative prompt: {row.negative_prompt}" if row.negative_prompt else ""
+        values = {
+            "Steps": settings["steps"],
+            "Sampler": _SAMPLERS.get(scheduler, scheduler),
+            "CFG scale": settings["guidance_scale"],
+            "Seed": row.seed,
+            "Size": f"{row.width}x{row.height}",
+            "Model": models.model.name,
+            "ControlNet 0": _listed(control),
+        }
+        return f"{row.prompt}{negative}\n{_listed(values)}"
+
+    return describe
+
+
+def _listed(values: dict) -> str:
+    return ", ".join(f"{name}: {_quoted(value)}" for name, value in values.items())
+
+
+def _quoted(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return json.dumps(text, ensure_ascii=False) if set(text) & set(',:\n"') else text
+
+
+def _reuse(path: Path, key: str) -> str | None:
+    """Return the digest of an image that is there, whole and the one wanted; else None."""
+    try:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            if image.text.get(KEY_CHUNK) != key:
+                return None
+            image.load()
+    except (OSError, SyntaxError, AttributeError):  # missing, truncated, or no PNG
+        return None
+    return hashlib.sha256(content).hexdigest()
+
+
+class Progress:
+    """Says every few seconds how far the work is, how fast, and how long it will take.
+
+    Parameters
+    ----------
+    total, done : int
+        Images in all, and those that were there already.
+    seconds : float
+        Time between lines.
+    """
+
+    def __init__(self, total: int, done: int = 0, seconds: float = 5.0):
+        self._total, self._done, self._made, self._seconds = total, done, 0, seconds
+        self._start = self._last = time.monotonic()
+
+    def add(self, count: int) -> None:
+        """Count images that were made."""
+        self._made += count
+        now = time.monotonic()
+        done = self._done + self._made
+        if now - self._last < self._seconds and done < self._total:
+            return
+        self._last = now
+        rate = self._made / max(now - self._start, 1e-9)
+        bar = "#" * (20 * done // self._total)
+        left = _duration((self._total - done) / rate)
+        logger.info(
+            "[%-20s] %d/%d images, %.2f images/s, %s left", bar, done, self._total, rate, left
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

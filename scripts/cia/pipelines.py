@@ -1,0 +1,284 @@
+"""Diffusion pipelines with a ControlNet: found on disk or on the hub, identified, loaded.
+
+The pipelines and their loading are those of diffusers; weights come from safetensors alone.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cia.errors import UserError
+from cia.files import digest_file
+
+logger = logging.getLogger("cia")
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_NOT_DRAWING = {"safety_checker", "feature_extractor", "image_encoder", "controlnet"}
+"""Parts of a pipeline that a picture does not depend on, or that are identified by themselves."""
+
+_OWN_NOISE = {"DPMSolverSDEScheduler", "CosineDPMSolverMultistepScheduler"}
+"""Schedulers whose noise comes from a generator of their own, so an image's seed has no say."""
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Where a model is, and which one it is.
+
+    Attributes
+    ----------
+    folder : Path
+        The local folder, or that of the hub's cache.
+    name : str
+        As the config has it.
+    identity : str
+        Equal for equal files: a digest of a local folder's files, or hub id and commit.
+    """
+
+    folder: Path
+    name: str
+    identity: str
+
+
+def find_model(settings: dict, key: str) -> ModelFiles:
+    """Find the diffusion model that the settings name; fetch it if it is only on the hub.
+
+    Parameters
+    ----------
+    settings : dict
+        One entry of the config's `controlnets`: model, model_revision are read.
+    key : str
+        Where in the config it is, for messages: `controlnets.NAME`.
+
+    Raises
+    ------
+    UserError
+        If it can't be had, or is no diffusers pipeline.
+    """
+    from diffusers import DiffusionPipeline
+
+    def fetch(name: str, revision: str | None) -> str:
+        return DiffusionPipeline.download(
+            name, revision=revision, use_safetensors=True, safety_checker=None
+        )
+
+    folder, commit = _folder(
+        settings["model"], settings.get("model_revision"), f"{key}.model", fetch
+    )
+    index = _read_json(folder / "model_index.json", f"{key}.model")
+    parts = [
+        folder / name
+        for name, value in index.items()
+        if isinstance(value, list) and value[0] and name not in _NOT_DRAWING
+    ]
+    identity = commit or _digest([folder / "model_index.json", *_model_files(parts)], folder)
+    return ModelFiles(folder, settings["model"], identity)
+
+
+def find_controlnet(settings: dict, key: str) -> ModelFiles:
+    """Find the ControlNet that the settings name; fetch it if it is only on the hub.
+
+    Parameters
+    ----------
+    settings : dict
+        One entry of the config's `controlnets`: controlnet, controlnet_subfolder,
+        controlnet_revision are read.
+    key : str
+        Where in the config it is, for messages: `controlnets.NAME`.
+
+    Raises
+    ------
+    UserError
+        If it can't be had, or is no model in diffusers' layout.
+    """
+    from huggingface_hub import snapshot_download
+
+    subfolder = settings.get("controlnet_subfolder") or "."
+    weights = ["config.json", "diffusion_pytorch_model.safetensors"]
+    sharded = ["diffusion_pytorch_model-*.safetensors", "*.safetensors.index.json"]
+    patterns = [(Path(subfolder) / name).as_posix() for name in weights + sharded]
+
+    def fetch(name: str, revision: str | None) -> str:
+        return snapshot_download(name, revision=revision, allow_patterns=patterns)
+
+    name = settings["controlnet"]
+    root, commit = _folder(name, settings.get("controlnet_revision"), f"{key}.controlnet", fetch)
+    folder = root / subfolder
+    _read_json(folder / "config.json", f"{key}.controlnet")
+    identity = f"{commit}/{subfolder}" if commit else _digest(_model_files([folder]), folder)
+    return ModelFiles(folder, name, identity)
+
+
+def load_pipeline(
+    model: ModelFiles, controlnet: ModelFiles, settings: dict, key: str, device: str
+) -> Any:
+    """Load a pipeline, ready to draw.
+
+    The class of the pipeline is the one that diffusers pairs with the model and its ControlNet
+    (`AutoPipelineForText2Image`): Stable Diffusion 1.5, XL, 3, Flux and others. No safety checker:
+    a picture it blacks out would be a labelled black training image.
+
+    Parameters
+    ----------
+    settings : dict
+        scheduler, dtype are read.
+    device : str
+        `cuda` or `cpu`.
+
+    Returns
+    -------
+    diffusers.DiffusionPipeline
+        On the device.
+
+    Raises
+    ------
+    UserError
+        If the parts don't load or fit, or the scheduler has no such name.
+    """
+    from diffusers import AutoPipelineForText2Image, DiffusionPipeline
+
+    options: dict[str, Any] = {"dtype": resolve_dtype(settings, device), "use_safetensors": True}
+    index = _read_json(model.folder / "model_index.json", f"{key}.model")
+    network = _load(_controlnet_class(controlnet, key), controlnet, f"{key}.controlnet", options)
+    if "safety_checker" in index:
+        options |= {"safety_checker": None, "requires_safety_checker": False}
+    # A pipeline that was saved with its ControlNet is not in diffusers' table, it is its own entry.
+    saved_whole = "ControlNet" in str(index.get("_class_name"))
+    loader = DiffusionPipeline if saved_whole else AutoPipelineForText2Image
+    pipe = _load(loader, model, f"{key}.model", {**options, "controlnet": network})
+    if settings.get("scheduler"):
+        pipe.scheduler = _scheduler(settings["scheduler"], pipe.scheduler, key)
+    _refuse_own_noise(pipe.scheduler, key)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.to(device)
+    if device == "cuda":
+        _prepare_for_cuda(pipe)
+    return pipe
+
+
+def resolve_dtype(settings: dict, device: str) -> torch.dtype:
+    """Return the number format: `auto` is float16 on a GPU and float32 on a CPU."""
+    name = settings.get("dtype", "auto")
+    if name == "auto":
+        return torch.float16 if device == "cuda" else torch.float32
+    return _DTYPES[name]
+
+
+def compile_networks(pipe: Any) -> None:
+    """Compile the denoising network and the ControlNet; batches of one shape make it pay."""
+    for name in ("unet", "transformer", "controlnet"):
+        if getattr(pipe, name, None) is not None:
+            getattr(pipe, name).compile()
+
+
+def size_multiple(pipe: Any) -> int:
+    """Return the number of pixels of which an image's sides are to be multiples."""
+    patches = 2 if getattr(pipe, "transformer", None) is not None else 1
+    return pipe.vae_scale_factor * patches
+
+
+def _prepare_for_cuda(pipe: Any) -> None:
+    torch.backends.cudnn.deterministic = True
+    for name in ("unet", "controlnet", "vae"):
+        if getattr(pipe, name, None) is not None:
+            getattr(pipe, name).to(memory_format=torch.channels_last)
+
+
+def _folder(
+    name: str, revision: str | None, key: str, fetch: Callable[[str, str | None], str]
+) -> tuple[Path, str | None]:
+    """Return the model's folder, and for a model of the hub its id and commit."""
+    if Path(name).is_dir():
+        return Path(name), None
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise UserError(f"{key}: there is no folder {name!r}")
+    try:
+        folder = Path(fetch(name, revision))
+    except Exception as error:  # the hub's client raises many kinds, of several libraries
+        raise UserError(
+            f"{key}: {name!r} is no folder here, and could not be had from the hub "
+            f"({_first_line(error)}). Without network, download the model elsewhere and set "
+            f"{key} to its folder"
+        ) from error
+    return folder, f"{name}@{folder.name}"
+
+
+def _load(loader: Any, model: ModelFiles, key: str, options: dict) -> Any:
+    try:
+        return loader.from_pretrained(model.folder, **options)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"{key}: {model.name!r} can't be loaded ({_first_line(error)}). It is to be a model in "
+            "diffusers' layout with safetensors weights, and model and ControlNet are to be of "
+            "one family"
+        ) from error
+
+
+def _controlnet_class(controlnet: ModelFiles, key: str) -> Any:
+    import diffusers
+
+    name = _read_json(controlnet.folder / "config.json", f"{key}.controlnet").get("_class_name", "")
+    if "ControlNet" not in name or "Union" in name or not hasattr(diffusers, name):
+        raise UserError(
+            f"{key}.controlnet: {controlnet.name!r} holds a {name or 'model without class'}; it is "
+            "to be a ControlNet of diffusers for one kind of condition (ControlNetModel, "
+            "SD3ControlNetModel, FluxControlNetModel, ...)"
+        )
+    return getattr(diffusers, name)
+
+
+def _scheduler(name: str, own: Any, key: str) -> Any:
+    import diffusers
+
+    known = sorted(entry for entry in dir(diffusers) if entry.endswith("Scheduler"))
+    if name not in known:
+        raise UserError(f"{key}.scheduler: no scheduler {name!r}; there are {', '.join(known)}")
+    try:
+        return getattr(diffusers, name).from_config(own.config)
+    except (ImportError, ValueError, TypeError, NotImplementedError) as error:
+        raise UserError(
+            f"{key}.scheduler: {name} does not fit this model: {_first_line(error)}"
+        ) from error
+
+
+def _refuse_own_noise(scheduler: Any, key: str) -> None:
+    name = type(scheduler).__name__
+    if name in _OWN_NOISE:
+        raise UserError(
+            f"{key}.scheduler: {name} draws noise that an image's seed does not decide, so images "
+            "could not be repeated; choose another, such as DPMSolverMultistepScheduler"
+        )
+
+
+def _model_files(folders: Iterable[Path]) -> list[Path]:
+    kinds = {".safetensors", ".json", ".txt", ".model"}
+    files = (path for folder in folders for path in folder.glob("*") if path.suffix in kinds)
+    return sorted(files)
+
+
+def _digest(files: list[Path], root: Path) -> str:
+    """Return a digest of the files' names and contents; a few seconds for several GB."""
+    with ThreadPoolExecutor(4) as pool:
+        digests = list(pool.map(digest_file, files))
+    lines = (f"{f.relative_to(root)}\0{d}\n" for f, d in zip(files, digests, strict=True))
+    return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _read_json(path: Path, key: str) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{key}: {path} is missing; a diffusers model has one") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not valid JSON: {error}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

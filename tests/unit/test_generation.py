@@ -1,0 +1,449 @@
+"""Generation with tiny random models of the real architectures."""
+
+import inspect
+import runpy
+import shutil
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from cia.errors import UserError
+from cia.files import digest_file
+from cia.images import load_image, save_png
+from tiny_models import save_tiny_sd, save_tiny_sdxl
+
+torch = pytest.importorskip("torch")
+
+from cia import generation, pipelines  # noqa: E402
+
+SETTINGS = {
+    "model_revision": None,
+    "controlnet_subfolder": "controlnet",
+    "controlnet_revision": None,
+    "scheduler": "UniPCMultistepScheduler",
+    "steps": 2,
+    "guidance_scale": 3.0,
+    "conditioning_scale": 1.0,
+    "control_guidance_start": 0.0,
+    "control_guidance_end": 1.0,
+    "dtype": "auto",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks this small lose time to a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def sd(tmp_path_factory):
+    return settings_for(save_tiny_sd(tmp_path_factory.mktemp("sd")))
+
+
+@pytest.fixture(scope="module")
+def sdxl(tmp_path_factory):
+    return settings_for(save_tiny_sdxl(tmp_path_factory.mktemp("sdxl")))
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """Seven images of two sizes; two of them have the same prompt."""
+    folder = tmp_path_factory.mktemp("maps")
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(7):
+        width, height = (48, 32) if index in (2, 5) else (32, 32)
+        edges = np.where(rng.random((height, width, 1)) > 0.8, 255, 0).astype(np.uint8)
+        path = folder / f"map {index}.png"
+        save_png(path, edges.repeat(3, axis=2))
+        rows.append(
+            {
+                "id": f"ünï. {index}_v000",
+                "source": f"ünï. {index}",
+                "variant": 0,
+                "seed": 2**32 - 1 - index,
+                "prompt": f"a red {index // 2}",
+                "negative_prompt": "",
+                "width": width,
+                "height": height,
+                "condition": path.as_posix(),
+                "condition_sha256": digest_file(path),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def settings_for(folder, **changes):
+    return {**SETTINGS, "model": str(folder), "controlnet": str(folder), **changes}
+
+
+def generate(plan, settings, folder, shard=0, shards=1, batch_size=4):
+    return generation.generate_shard(
+        plan, shard, shards, settings, folder, batch_size, "controlnets.x"
+    )
+
+
+def pixels(table):
+    return {row.id: load_image(row.image).astype(int) for row in table.itertuples()}
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def made(plan, sd, tmp_path_factory):
+    return generate(plan, sd, tmp_path_factory.mktemp("made"))
+
+
+def test_every_row_becomes_its_own_picture(plan, made):
+    assert made["id"].tolist() == sorted(plan["id"])
+    assert list(made.columns) == ["id", "image", "width", "height", "sha256"]
+    for row in made.merge(plan[["id", "width", "height"]], on="id").itertuples():
+        assert Image.open(row.image).size == (row.width_y, row.height_y)
+        assert digest_file(row.image) == row.sha256
+    assert made["sha256"].is_unique
+
+
+def test_equal_to_the_pipeline_called_for_one_image(plan, sd, made):
+    """The reference is diffusers itself, given text, one image, one generator."""
+    from diffusers import StableDiffusionControlNetPipeline
+
+    pipe = StableDiffusionControlNetPipeline.from_pretrained(sd["model"])
+    for row in plan.iloc[[0, 2]].itertuples():
+        reference = pipe(
+            row.prompt,
+            image=Image.open(row.condition),
+            num_inference_steps=2,
+            guidance_scale=3.0,
+            generator=torch.Generator("cpu").manual_seed(row.seed),
+        ).images[0]
+        difference = np.abs(np.asarray(reference, int) - pixels(made)[row.id])
+        assert difference.max() <= 1 and (difference > 0).mean() < 0.01
+
+
+def test_shards_and_neighbors_change_no_byte(plan, sd, made, tmp_path):
+    parts = [generate(plan[::-1], sd, tmp_path, shard, 3) for shard in range(3)]
+    joined = pd.concat(parts).sort_values("id", ignore_index=True)
+    assert len(joined) == len(made)
+    assert joined["sha256"].tolist() == made["sha256"].tolist()
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_batch_size_changes_at_most_a_rounding(plan, sd, made, tmp_path, batch_size):
+    other = pixels(generate(plan, sd, tmp_path, batch_size=batch_size))
+    for id_, image in pixels(made).items():
+        difference = np.abs(image - other[id_])
+        assert difference.max() <= 1 and (difference > 0).mean() < 0.01
+
+
+def test_prompt_seed_and_map_each_change_the_picture(plan, sd, made, tmp_path):
+    first = plan.iloc[[0]]
+    reference = pixels(made)[first["id"].iloc[0]]
+    changes = [
+        {"prompt": "blue zebra 9"},
+        {"seed": 7},
+        {"negative_prompt": "dark water"},
+        plan.iloc[1][["condition", "condition_sha256"]].to_dict(),
+    ]
+    for number, change in enumerate(changes):
+        other = generate(first.assign(**change), sd, tmp_path / str(number), batch_size=1)
+        image = next(iter(pixels(other).values()))
+        assert np.abs(reference - image).mean() > 0.1, change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 3},
+        {"guidance_scale": 1.0},
+        {"conditioning_scale": 0.2},
+        {"control_guidance_start": 0.6},
+        {"control_guidance_end": 0.4},
+        {"scheduler": "DDIMScheduler"},
+        {"scheduler": "EulerAncestralDiscreteScheduler"},
+    ],
+)
+def test_each_setting_reaches_the_pipeline(plan, sd, made, tmp_path, change):
+    other = generate(plan[:1], {**sd, **change}, tmp_path, batch_size=1)
+    reference = pixels(made)[plan["id"].iloc[0]]
+    assert np.abs(reference - next(iter(pixels(other).values()))).mean() > 0.1
+    again = generate(plan[:1], {**sd, **change}, tmp_path / "again", batch_size=1)
+    assert other["sha256"].tolist() == again["sha256"].tolist()
+
+
+def test_sdxl_through_the_same_code(plan, sdxl, tmp_path):
+    from diffusers import (
+        ControlNetModel,
+        StableDiffusionXLControlNetPipeline,
+        UniPCMultistepScheduler,
+    )
+
+    made = pixels(generate(plan[:2], sdxl, tmp_path, batch_size=2))
+    controlnet = ControlNetModel.from_pretrained(sdxl["model"], subfolder="controlnet")
+    pipe = StableDiffusionXLControlNetPipeline.from_pretrained(
+        sdxl["model"], controlnet=controlnet, add_watermarker=False
+    )
+    pipe.scheduler = UniPCMultistepScheduler.from_config(pipe.scheduler.config)
+    row = next(plan.itertuples())
+    reference = pipe(
+        row.prompt,
+        image=Image.open(row.condition),
+        num_inference_steps=2,
+        guidance_scale=3.0,
+        generator=torch.Generator("cpu").manual_seed(row.seed),
+    ).images[0]
+    assert np.abs(np.asarray(reference, int) - made[row.id]).max() <= 1
+
+
+def test_the_png_says_how_it_was_made(made, plan, sd, tmp_path):
+    row = plan.iloc[[0]].assign(negative_prompt="blurry")
+    image = Image.open(generate(row, sd, tmp_path, batch_size=1)["image"].iloc[0])
+    prompt, negative, settings = image.text["parameters"].split("\n")
+    assert (prompt, negative) == ("a red 0", "Negative prompt: blurry")
+    assert settings.startswith(
+        "Steps: 2, Sampler: UniPC, CFG scale: 3, Seed: 4294967295, Size: 32x32, Model: "
+    )
+    assert 'ControlNet 0: "Model: ' in settings
+    without = Image.open(made["image"].iloc[0]).text["parameters"]
+    assert len(without.split("\n")) == 2
+
+
+def test_a_resumed_shard_makes_only_what_is_missing_and_the_same(
+    plan, sd, made, tmp_path, monkeypatch
+):
+    folder = tmp_path / "images"
+    shutil.copytree(Path(made["image"].iloc[0]).parent, folder)
+    whole = contents(folder)
+    names = sorted(whole)
+    (folder / names[0]).unlink()
+    (folder / names[1]).write_bytes(whole[names[1]][:-200])
+    save_png(folder / names[3], np.zeros((32, 32, 3), np.uint8))
+    calls = count_calls(monkeypatch)
+    again = generate(plan, sd, folder)
+    assert contents(folder) == whole
+    assert again["sha256"].tolist() == made["sha256"].tolist()
+    assert sum(len(batch) for batch in calls) == 3
+
+
+def test_a_finished_shard_loads_no_model(plan, sd, made, monkeypatch):
+    monkeypatch.setattr(generation, "load_pipeline", None)
+    again = generate(plan, sd, Path(made["image"].iloc[0]).parent)
+    pd.testing.assert_frame_equal(again, made)
+
+
+def test_what_the_key_depends_on(plan, sd, tmp_path):
+    def keys(settings, rows=plan):
+        models = generation.Models(
+            pipelines.find_model(settings, "x"), pipelines.find_controlnet(settings, "x")
+        )
+        return list(generation.image_keys(rows, settings, models, "cpu").values())
+
+    base = keys(sd)
+    assert len(set(base)) == len(plan)
+    for change in ({"steps": 3}, {"dtype": "bfloat16"}, {"conditioning_scale": 0.5}):
+        assert not set(keys({**sd, **change})) & set(base), change
+    for column in ("prompt", "negative_prompt", "condition_sha256"):
+        assert not set(keys(sd, plan.assign(**{column: "other"}))) & set(base), column
+    moved = tmp_path / "moved"
+    shutil.copytree(sd["model"], moved)
+    (moved / "README.md").write_text("a card")
+    assert keys(settings_for(moved)) == base
+    for part in ("unet/diffusion_pytorch_model.safetensors", "controlnet/config.json"):
+        changed = tmp_path / part.split("/")[0]
+        shutil.copytree(moved, changed)
+        with open(changed / part, "ab") as file:
+            file.write(b" ")
+        assert not set(keys(settings_for(changed))) & set(base), part
+
+
+def count_calls(monkeypatch, limit=None):
+    """Record the ids of every batch; raise as torch does when a batch is larger than `limit`."""
+    from diffusers import StableDiffusionControlNetPipeline as Pipeline
+
+    batches, call = [], Pipeline.__call__
+    paint_full = generation._paint_full
+
+    def limited(self, *args, generator=None, **kwargs):
+        if limit is not None and len(generator) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return call(self, *args, generator=generator, **kwargs)
+
+    limited.__signature__ = inspect.signature(call)
+
+    def recorded(painter, batch, maps, size):
+        images = paint_full(painter, batch, maps, size)
+        if images is not None:
+            batches.append([row.id for row in batch])
+        return images
+
+    monkeypatch.setattr(Pipeline, "__call__", limited)
+    monkeypatch.setattr(generation, "_paint_full", recorded)
+    return batches
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(plan, sd, tmp_path, monkeypatch, caplog):
+    batches = count_calls(monkeypatch, limit=2)
+    table = generate(plan, sd, tmp_path, batch_size=5)
+    assert sorted(id_ for batch in batches for id_ in batch) == sorted(plan["id"])
+    assert [len(batch) for batch in batches] == [2, 2, 1, 2]
+    assert len(table) == 7 and "going on with 2" in caplog.text
+
+
+def test_out_of_memory_with_one_image_is_an_error(plan, sd, tmp_path, monkeypatch):
+    count_calls(monkeypatch, limit=0)
+    with pytest.raises(UserError, match="one image of 32x32 does not fit"):
+        generate(plan, sd, tmp_path, batch_size=2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_surface_with_the_images_named(plan, sd, tmp_path, monkeypatch):
+    def broken(self, rows, maps):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(generation.Painter, "paint", broken)
+    with pytest.raises(RuntimeError, match="multiplied") as caught:
+        generate(plan[:1], sd, tmp_path)
+    assert "ünï. 0_v000" in caught.value.__notes__[0]
+
+
+def test_an_error_while_saving_surfaces(plan, sd, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(generation, "save_png", full)
+    with pytest.raises(OSError, match="No space left"):
+        generate(plan[:1], sd, tmp_path, batch_size=1)
+
+
+def test_values_that_are_no_numbers_are_an_error(plan, sd, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "broken"
+    shutil.copytree(sd["model"], folder)
+    path = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    weights["decoder.conv_out.bias"][0] = float("nan")
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"ünï. 0_v000: .* set controlnets.x.dtype to bfloat16"):
+        generate(plan[:1], settings_for(folder), tmp_path / "images", batch_size=2)
+    assert not list((tmp_path / "images").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "./nowhere"}, r"controlnets.x.model: there is no folder './nowhere'"),
+        ({"controlnet": "/no/where"}, r"controlnets.x.controlnet: there is no folder"),
+        ({"controlnet_subfolder": "unet"}, "holds a UNet2DConditionModel"),
+        ({"controlnet_subfolder": "other"}, "config.json is missing"),
+        ({"scheduler": "UniPC"}, "no scheduler 'UniPC'; there are .*UniPCMultistepScheduler"),
+        ({"scheduler": "DPMSolverSDEScheduler"}, "controlnets.x.scheduler"),
+    ],
+)
+def test_a_wrong_setting_is_named(plan, sd, tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        generate(plan[:1], {**sd, **change}, tmp_path)
+
+
+def test_an_unreachable_hub_names_the_key(plan, sd, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for key in ("model", "controlnet"):
+        with pytest.raises(UserError, match=rf"set controlnets.x.{key} to its folder"):
+            generate(plan[:1], {**sd, key: "someone/no-such-model"}, tmp_path)
+
+
+def test_model_and_controlnet_of_two_families_are_an_error(plan, sd, sdxl, tmp_path):
+    mixed = {**sdxl, "controlnet": sd["controlnet"]}
+    with pytest.raises((UserError, ValueError, RuntimeError)):
+        generate(plan[:1], mixed, tmp_path, batch_size=1)
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_weights_that_would_be_unpickled_are_refused(plan, sd, tmp_path):
+    folder = tmp_path / "pickled"
+    shutil.copytree(sd["model"], folder)
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(UserError, match="safetensors"):
+        generate(plan[:1], settings_for(folder), tmp_path / "images")
+
+
+def test_a_changed_or_missing_map_is_an_error(plan, sd, tmp_path):
+    path = tmp_path / "map.png"
+    shutil.copy(plan["condition"].iloc[0], path)
+    rows = plan[:1].assign(condition=path.as_posix())
+    save_png(path, np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(UserError, match="changed since the plan"):
+        generate(rows, sd, tmp_path / "images")
+    path.unlink()
+    with pytest.raises(UserError, match="the condition map is gone"):
+        generate(rows, sd, tmp_path / "images")
+
+
+def test_sides_that_do_not_fit_the_model_are_an_error(plan, sd, tmp_path):
+    with pytest.raises(UserError, match=r"multiples of 4.*30x32.*`size`"):
+        generate(plan[:1].assign(width=30), sd, tmp_path)
+
+
+def test_a_shard_without_images_is_empty(plan, sd, tmp_path):
+    empty = [
+        shard for shard in range(50) if not (generation.shard_of(plan["id"], 50) == shard).any()
+    ]
+    assert generate(plan, sd, tmp_path, shard=empty[0], shards=50).empty
+
+
+def test_progress_says_rate_and_time_left(caplog):
+    progress = generation.Progress(total=10, done=2, seconds=0)
+    time.sleep(0.01)
+    with caplog.at_level("INFO"):
+        progress.add(4)
+    assert "6/10 images" in caplog.text and "images/s" in caplog.text and "left" in caplog.text
+    assert generation._duration(3700) == "1 h 1 min"
+
+
+def test_prompts_are_encoded_once(plan, sd, tmp_path, monkeypatch):
+    from diffusers import StableDiffusionControlNetPipeline as Pipeline
+
+    texts, encode = [], Pipeline.encode_prompt
+
+    def recorded(self, prompt=None, *args, **kwargs):
+        texts.append(prompt)
+        return encode(self, prompt, *args, **kwargs)
+
+    monkeypatch.setattr(Pipeline, "encode_prompt", recorded)
+    generate(plan, sd, tmp_path)
+    assert sorted(text for text in texts if text) == sorted(set(plan["prompt"]))
+
+
+def test_script(plan, sd, tmp_path):
+    plan_file, out = tmp_path / "plan.csv", tmp_path / "0.csv"
+    plan.to_csv(plan_file, index=False)
+    job = SimpleNamespace(
+        input=SimpleNamespace(plan=plan_file),
+        output=SimpleNamespace(shard=out),
+        params=SimpleNamespace(folder=str(tmp_path / "set"), shards=1, settings=sd),
+        wildcards=SimpleNamespace(shard="0", controlnet="x"),
+        resources=Resources(batch_size=4),
+    )
+    root = Path(__file__).resolve().parents[2]
+    runpy.run_path(str(root / "scripts" / "generate.py"))["main"](job)
+    table = pd.read_csv(out, dtype=str)
+    assert len(table) == 7
+    assert table["image"].iloc[0].startswith(str(tmp_path / "set" / "images"))
+
+
+class Resources(SimpleNamespace):
+    """As Snakemake's: attributes, and `get` with a default."""
+
+    def get(self, name, default=None):
+        return getattr(self, name, default)

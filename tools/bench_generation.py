@@ -1,0 +1,101 @@
+"""Measure images/s of generation by batch size and number of threads.
+
+Usage: bench_generation.py MODEL [--controlnet FOLDER] [--images 64] [--steps 10]
+                           [--batches 1 8 32] [--threads 1 2] [--size 64]
+
+MODEL is a folder or hub id of a diffusers model; without --controlnet its subfolder `controlnet`
+is used. The maps are random rectangles' outlines. Loading and one warming batch are not counted.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+
+from cia.files import digest_file
+from cia.generation import Painter, paint_all
+from cia.images import save_png
+from cia.pipelines import find_controlnet, find_model, load_pipeline
+
+
+def make_rows(folder: Path, count: int, size: int) -> pd.DataFrame:
+    """Return rows of a plan, all different, with their condition maps saved in the folder."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(count):
+        pixels = np.zeros((size, size, 3), np.uint8)
+        left, top = rng.integers(0, size // 2, 2)
+        right, bottom = left + size // 3, top + size // 3
+        pixels[top : bottom + 1, [left, right]] = 255
+        pixels[[top, bottom], left : right + 1] = 255
+        path = folder / f"{index}.png"
+        save_png(path, pixels)
+        rows.append(
+            {
+                "id": str(index),
+                "seed": index,
+                "prompt": f"a red {'one two six nine'.split()[index % 4]} on yellow paper",
+                "negative_prompt": "",
+                "width": size,
+                "height": size,
+                "condition": str(path),
+                "condition_sha256": digest_file(path),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def rate(painter: Painter, rows: pd.DataFrame, batch: int) -> float:
+    """Return images per second."""
+    for _ in paint_all(painter, rows[:batch], batch):
+        pass
+    start = time.perf_counter()
+    done = sum(len(part) for part, _ in paint_all(painter, rows, batch))
+    return done / (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("--controlnet")
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    options = parser.parse_args()
+
+    import torch
+
+    settings = {
+        "model": options.model,
+        "controlnet": options.controlnet or options.model,
+        "controlnet_subfolder": None if options.controlnet else "controlnet",
+        "scheduler": "UniPCMultistepScheduler",
+        "steps": options.steps,
+        "guidance_scale": 3.0,
+        "conditioning_scale": 1.0,
+        "control_guidance_start": 0.0,
+        "control_guidance_end": 1.0,
+    }
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    models = find_model(settings, "bench"), find_controlnet(settings, "bench")
+    painter = Painter(load_pipeline(*models, settings, "bench", device), settings, "bench")
+    print(f"{device}, {options.steps} steps, {options.size}x{options.size}")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = make_rows(Path(folder), options.images, options.size)
+        for threads in options.threads:
+            torch.set_num_threads(threads)
+            for batch in options.batches:
+                speed = rate(painter, rows, batch)
+                print(f"threads {threads}  batch {batch:3d}  {speed:7.2f} images/s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
