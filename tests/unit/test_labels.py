@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import label as script
@@ -86,6 +86,7 @@ def test_rounding_errors_are_clipped():
         parse_boxes("0 0.5 0.5 1.00001 1", CLASSES)
 
 
+@settings(deadline=None)  # imports and a busy machine count too
 @given(*[st.floats(0, 1)] * 4, st.integers(0, 3))
 def test_a_box_that_was_written_reads_the_same(x1, y1, x2, y2, index):
     left, right = sorted([x1, x2])

@@ -1,7 +1,7 @@
 """The size of generation: fixed, or the picture's own aspect."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cia.errors import UserError
@@ -21,6 +21,7 @@ def test_aspect_size():
     assert target_size(640, 480, {"resolution": 512}) == (576, 448)
 
 
+@settings(deadline=None)  # imports and a busy machine count too
 @given(
     st.integers(1, 5000), st.integers(1, 5000), st.integers(8, 256), st.sampled_from([8, 16, 64])
 )

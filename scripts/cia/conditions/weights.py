@@ -1,5 +1,6 @@
 """Weights of the extractors: where they are, and errors that say what to do."""
 
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,12 @@ def explained(model: str, what: str) -> Iterator[None]:
     """
     try:
         yield
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"extractor {what}: can't load model {model!r}: its file holds more than weights "
+            "(a pickle that would run code) or is damaged; take it from its publisher again, or "
+            "another one."
+        ) from error
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError) as error:
         raise UserError(
             f"extractor {what}: can't load model {model!r}: {type(error).__name__}: {error}\n"
