@@ -1,0 +1,17 @@
+"""Keep the synthetic images that a selection keeps."""
+
+from cia.filtering import select
+from cia.jobs import run
+from cia.tables import read_table, write_table
+
+
+def main(job):
+    manifest = read_table(job.input.manifest, "manifest")
+    scores = read_table(job.input.scores) if hasattr(job.input, "scores") else None
+    labels = read_table(job.input.labels, "labels") if hasattr(job.input, "labels") else None
+    selected = select(manifest, job.params.settings, job.params.seed, scores, labels)
+    write_table(job.output.selected, selected, "selected")
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821
