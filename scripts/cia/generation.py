@@ -12,7 +12,6 @@ import io
 import json
 import logging
 import os
-import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +37,7 @@ from cia.pipelines import (
     size_multiple,
 )
 from cia.planning import shard_of
+from cia.progress import Progress
 from cia.tables import COLUMNS
 from cia.versions import STAGE
 
@@ -137,7 +137,7 @@ def generate_shard(
         if compiled:
             compile_networks(painter.pipe)
         painter.check_sizes(missing)
-        progress = Progress(len(rows), done=len(rows) - len(missing))
+        progress = Progress(len(missing), "images")
         with _Writer(folder, keys, settings, models, painter.pipe) as writer:
             for batch, images in paint_all(painter, missing, batch_size):
                 writer.write(batch, images)
@@ -478,42 +478,3 @@ def _reuse(path: Path, key: str) -> str | None:
     except (OSError, SyntaxError, AttributeError):  # missing, truncated, or no PNG
         return None
     return hashlib.sha256(content).hexdigest()
-
-
-class Progress:
-    """Says every few seconds how far the work is, how fast, and how long it will take.
-
-    Parameters
-    ----------
-    total, done : int
-        Images in all, and those that were there already.
-    seconds : float
-        Time between lines.
-    """
-
-    def __init__(self, total: int, done: int = 0, seconds: float = 5.0):
-        self._total, self._done, self._made, self._seconds = total, done, 0, seconds
-        self._start = self._last = time.monotonic()
-
-    def add(self, count: int) -> None:
-        """Count images that were made."""
-        self._made += count
-        now = time.monotonic()
-        done = self._done + self._made
-        if now - self._last < self._seconds and done < self._total:
-            return
-        self._last = now
-        rate = self._made / max(now - self._start, 1e-9)
-        bar = "#" * (20 * done // self._total)
-        left = _duration((self._total - done) / rate)
-        logger.info(
-            "[%-20s] %d/%d images, %.2f images/s, %s left", bar, done, self._total, rate, left
-        )
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -143,6 +143,7 @@ def load_pipeline(
     """
     from diffusers import AutoPipelineForText2Image, DiffusionPipeline
 
+    _keep_logs_clean()
     options: dict[str, Any] = {"dtype": resolve_dtype(settings, device), "use_safetensors": True}
     index = _read_json(model.folder / "model_index.json", f"{key}.model")
     network = _load(_controlnet_class(controlnet, key), controlnet, f"{key}.controlnet", options)
@@ -181,6 +182,15 @@ def size_multiple(pipe: Any) -> int:
     """Return the number of pixels of which an image's sides are to be multiples."""
     patches = 2 if getattr(pipe, "transformer", None) is not None else 1
     return pipe.vae_scale_factor * patches
+
+
+def _keep_logs_clean() -> None:
+    """Switch off the bars that the libraries draw while they load; a log has no lines to redraw."""
+    import diffusers
+    import transformers
+
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def _prepare_for_cuda(pipe: Any) -> None:

@@ -1,8 +1,13 @@
 """Generation with tiny random models of the real architectures."""
 
 import inspect
+import json
+import os
 import runpy
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +26,7 @@ torch = pytest.importorskip("torch")
 
 from cia import generation, pipelines  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
     "model_revision": None,
     "controlnet_subfolder": "controlnet",
@@ -235,6 +241,30 @@ def test_a_resumed_shard_makes_only_what_is_missing_and_the_same(
     assert sum(len(batch) for batch in calls) == 3
 
 
+def test_a_killed_shard_resumes_to_the_same_bytes(plan, sd, made, tmp_path):
+    """SIGKILL as soon as the first picture is there, then the rest."""
+    folder = tmp_path / "images"
+    plan.to_pickle(tmp_path / "plan.pickle")
+    code = (
+        "import json, sys, pandas as pd; from pathlib import Path; import torch;"
+        "torch.set_num_threads(1); from cia.generation import generate_shard;"
+        "generate_shard(pd.read_pickle(sys.argv[1]), 0, 1, json.loads(sys.argv[2]),"
+        " Path(sys.argv[3]), 1)"
+    )
+    arguments = [str(tmp_path / "plan.pickle"), json.dumps(sd), str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    worker = subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment)
+    while not list(folder.glob("[!.]*.png")) and worker.poll() is None:
+        time.sleep(0.01)
+    worker.send_signal(signal.SIGKILL)
+    assert worker.wait() == -signal.SIGKILL
+    kept = contents(folder)
+    resumed = generate(plan, sd, folder, batch_size=1)
+    assert {name: content for name, content in contents(folder).items() if name in kept} == kept
+    fresh = generate(plan, sd, tmp_path / "fresh", batch_size=1)
+    assert resumed["sha256"].tolist() == fresh["sha256"].tolist()
+
+
 def test_a_finished_shard_loads_no_model(plan, sd, made, monkeypatch):
     monkeypatch.setattr(generation, "load_pipeline", None)
     again = generate(plan, sd, Path(made["image"].iloc[0]).parent)
@@ -402,15 +432,6 @@ def test_a_shard_without_images_is_empty(plan, sd, tmp_path):
     assert generate(plan, sd, tmp_path, shard=empty[0], shards=50).empty
 
 
-def test_progress_says_rate_and_time_left(caplog):
-    progress = generation.Progress(total=10, done=2, seconds=0)
-    time.sleep(0.01)
-    with caplog.at_level("INFO"):
-        progress.add(4)
-    assert "6/10 images" in caplog.text and "images/s" in caplog.text and "left" in caplog.text
-    assert generation._duration(3700) == "1 h 1 min"
-
-
 def test_prompts_are_encoded_once(plan, sd, tmp_path, monkeypatch):
     from diffusers import StableDiffusionControlNetPipeline as Pipeline
 
@@ -435,8 +456,7 @@ def test_script(plan, sd, tmp_path):
         wildcards=SimpleNamespace(shard="0", controlnet="x"),
         resources=Resources(batch_size=4),
     )
-    root = Path(__file__).resolve().parents[2]
-    runpy.run_path(str(root / "scripts" / "generate.py"))["main"](job)
+    runpy.run_path(str(ROOT / "scripts" / "generate.py"))["main"](job)
     table = pd.read_csv(out, dtype=str)
     assert len(table) == 7
     assert table["image"].iloc[0].startswith(str(tmp_path / "set" / "images"))
