@@ -4,6 +4,7 @@ rule mix:
         unpack(get_mix_inputs),
     output:
         dataset=f"{MIX}/dataset.csv",
+        summary=f"{MIX}/mix.yaml",
     log:
         "logs/mix/{dataset}/{controlnet}/{selection}/{mix}.log",
     benchmark:

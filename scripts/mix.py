@@ -1,0 +1,41 @@
+"""Put real and selected synthetic images together as one training set."""
+
+from pathlib import Path
+
+from cia.files import write_yaml
+from cia.jobs import run
+from cia.mixing import (
+    asked_synthetic,
+    choose_entries,
+    labeled,
+    require_no_leak,
+    summarize,
+    write_mix,
+)
+from cia.tables import read_table
+
+SPLITS = ("train", "val", "test")
+
+
+def main(job):
+    manifests = {name: read_table(job.input[f"{name}_manifest"], "manifest") for name in SPLITS}
+    splits = {
+        name: labeled(manifests[name], read_table(job.input[f"{name}_labels"], "labels"))
+        for name in SPLITS
+    }
+    synthetic, sources = None, []
+    if "selected" in job.input.keys():
+        selected = read_table(job.input.selected, "selected")
+        synthetic = labeled(selected, read_table(job.input.synthetic_labels, "labels"))
+        plan = read_table(job.input.plan, "plan").set_index("id")
+        sources = plan.loc[synthetic["id"], "source"].tolist()
+    require_no_leak(manifests, sources)
+    settings = job.params.settings
+    entries = choose_entries(splits, synthetic, settings, job.params.seed)
+    write_mix(Path(job.output.dataset).parent, entries, job.params.task, job.params.classes)
+    asked = asked_synthetic(settings, len(splits["train"]))
+    write_yaml(job.output.summary, summarize(entries, settings, asked))
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821
