@@ -36,7 +36,7 @@ def change(config: dict, key: str, value) -> dict:
         ("selections.best_half.methd", 1, ["selections.best_half", "'methd'", "'method'"]),
         ("prompts.recolored.kind", "poem", ["prompts.recolored.kind", "fixed, captions"]),
         ("experiments.0.mixes", ["rael"], ["experiments.0.mixes", "'rael'", "'real'"]),
-        ("experiments.0.trainers", ["tiny_classifier"], ["experiments.0.trainers", "'timm'"]),
+        ("experiments.0.trainers", ["resnet"], ["experiments.0.trainers", "'timm'"]),
         ("datasets.report", {"task": "detection", "classes": ["a"]}, ["datasets.report"]),
         ("datasets.a/b", {"task": "detection", "classes": ["a"]}, ["a/b"]),
         ("seed", None, ["seed", "integer"]),

@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+
 from conftest import ROOT
 
 TARGETS = ["all", "generate_all", "metrics_all", "mix_all", "train_all"]

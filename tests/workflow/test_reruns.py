@@ -36,7 +36,7 @@ def test_generation_settings_rerun_no_plan(copy_of_finished):
 
 
 def test_the_trainer_reruns_training_alone(copy_of_finished):
-    copy_of_finished.config["trainers"]["tiny_classifier"]["epochs"] = 2
+    copy_of_finished.config["trainers"]["resnet"]["epochs"] = 2
     assert rules(copy_of_finished) == {"train", "report_curves", "report_arms"} | END
 
 
@@ -71,10 +71,16 @@ def test_an_edited_label_reruns_no_generation(copy_of_finished):
     label = copy_of_finished.folder / REAL / "labels" / "00002.txt"
     label.write_text(f"{(int(label.read_text()) + 1) % 10}\n")
     planned = rules(copy_of_finished)
-    assert planned == {"label", "label_generated", "report_sheet"} | TRAINED | {
-        "report_curves",
-        "report_arms",
-    } | END
+    assert (
+        planned
+        == {"label", "label_generated", "report_sheet"}
+        | TRAINED
+        | {
+            "report_curves",
+            "report_arms",
+        }
+        | END
+    )
 
 
 def test_another_dataset_leaves_the_first_alone(copy_of_finished):
