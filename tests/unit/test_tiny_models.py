@@ -169,6 +169,7 @@ def test_the_judge_finds_no_fault_in_the_scenes_themselves(scenes):
     assert marks == {"digits": 1, "paper": 1, "ink": 1, "edges": 1}
 
 
+@pytest.mark.slow
 def test_training_ends_with_a_pipeline_and_goes_on_where_it_was(tmp_path):
     command = [
         *(sys.executable, ROOT / "tools" / "train_tiny_sd.py", "--threads", "1"),
