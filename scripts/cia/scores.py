@@ -36,7 +36,7 @@ def mahalanobis(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     real : numpy.ndarray
-        Features, shape (n, d), n at least 2.
+        Features, shape (n, d), n at least 3.
     synthetic : numpy.ndarray
         Features, shape (m, d).
 
@@ -51,8 +51,11 @@ def mahalanobis(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     ridge = shrinkage * variance
     _, singular, axes = np.linalg.svd(centered, full_matrices=False)
     spread = (1 - shrinkage) * np.square(singular) / len(real)
-    if ridge <= np.finfo(np.float64).eps * variance and len(axes) < real.shape[1]:
-        raise UserError("the real features have no spread outside their span; add real images")
+    if ridge <= 1e-10 * variance and len(axes) < real.shape[1]:
+        raise UserError(
+            f"{len(real)} real images are too few, or too alike, to measure distance by: nothing "
+            "is known of how they vary in other directions; add real training images"
+        )
     distances = np.empty(len(synthetic))
     for start in range(0, len(synthetic), _BLOCK):
         offset = synthetic[start : start + _BLOCK].astype(np.float64) - mean
@@ -77,11 +80,12 @@ def score_images(real: np.ndarray, synthetic: np.ndarray) -> dict[str, np.ndarra
     Raises
     ------
     UserError
-        If there are fewer than 2 real images, or they are all the same.
+        If there are fewer than 3 real images, or they are all the same.
     """
-    if len(real) < 2 or not np.ptp(real, axis=0).any():
+    if len(real) < 3 or not np.ptp(real, axis=0).any():
         raise UserError(
-            f"{len(real)} real images, all with the same features: nothing to measure distance by"
+            f"{len(real)} real images, or all with the same features: nothing to measure distance "
+            "by; a score needs 3 real training images that differ"
         )
     return {name: score.function(real, synthetic) for name, score in SCORES.items()}
 

@@ -1,0 +1,86 @@
+"""Selections keep the right images."""
+
+import pandas as pd
+import pytest
+
+from cia.errors import UserError
+from cia.filtering import select
+
+
+def table(scores: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    ids = list(scores)
+    manifest = pd.DataFrame({"id": ids, "image": [f"images/{id_}.png" for id_ in ids]})
+    return manifest, manifest.assign(mahalanobis=list(scores.values()))
+
+
+SCORES = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 1.0, "e": 5.0}
+TOP = {"score": "mahalanobis", "order": "auto", "per_class": False}
+
+
+def kept(settings: dict, scores: dict = SCORES, **more) -> list[str]:
+    manifest, values = table(scores)
+    return select(manifest, settings, seed=0, scores=values, **more)["id"].tolist()
+
+
+@pytest.mark.parametrize(
+    "settings, expected",
+    [
+        ({"method": "top_k", "value": 3}, ["b", "d", "c"]),
+        ({"method": "top_p", "value": 0.5}, ["b", "d"]),
+        ({"method": "top_p", "value": 1.0}, ["b", "d", "c", "a", "e"]),
+        ({"method": "threshold", "value": 2.0}, ["b", "d", "c"]),
+        ({"method": "threshold", "value": 0.5}, []),
+        ({"method": "top_k", "value": 2, "order": "descending"}, ["e", "a"]),
+        ({"method": "threshold", "value": 3.0, "order": "descending"}, ["e", "a"]),
+        ({"method": "all"}, ["a", "b", "c", "d", "e"]),
+        ({"method": "top_k", "value": 99}, ["b", "d", "c", "a", "e"]),
+    ],
+)
+def test_methods_keep_the_best_first_and_break_ties_by_id(settings, expected):
+    assert kept({**TOP, **settings}) == expected
+
+
+def test_scores_and_ranks_stay_with_their_image_whatever_the_order_of_rows():
+    manifest, values = table(SCORES)
+    settings = {**TOP, "method": "top_k", "value": 4}
+    first = select(manifest, settings, 0, values)
+    second = select(manifest.iloc[::-1], settings, 0, values.sample(frac=1, random_state=1))
+    pd.testing.assert_frame_equal(first, second)
+    assert dict(zip(first["id"], first["score"], strict=True)).items() <= SCORES.items()
+    assert first["rank"].tolist() == [1, 2, 3, 4]
+
+
+def test_random_depends_on_seed_and_id_alone():
+    manifest, _ = table({f"{number:03d}": 0.0 for number in range(100)})
+    settings = {"method": "random", "value": 20}
+    chosen = select(manifest, settings, 1)["id"].tolist()
+    assert select(manifest.sample(frac=1, random_state=2), settings, 1)["id"].tolist() == chosen
+    assert select(manifest, settings, 2)["id"].tolist() != chosen
+    fewer = select(manifest.head(60), {"method": "random", "value": 60}, 1)["id"].tolist()
+    assert [id_ for id_ in chosen if id_ in set(fewer)] == fewer[: len(set(chosen) & set(fewer))]
+    assert len(select(manifest, {"method": "random", "value": 0.3}, 1)) == 30
+
+
+def test_a_quota_per_class_keeps_the_best_of_each():
+    labels = pd.DataFrame({"id": list("abcde"), "label": ["0", "0", "0", "0", "1"]})
+    per_class = {**TOP, "per_class": True}
+    assert kept({**per_class, "method": "top_k", "value": 2}, labels=labels) == ["b", "e"]
+    assert kept({**per_class, "method": "top_p", "value": 0.5}, labels=labels) == ["b", "d"]
+
+
+def test_a_quota_per_class_counts_every_object_of_a_picture():
+    boxes = ["0 .5 .5 .1 .1\n1 .2 .2 .1 .1", "0 .5 .5 .1 .1", "1 .5 .5 .1 .1", "", "1 .1 .1 .1 .1"]
+    labels = pd.DataFrame({"id": list("abcde"), "label": boxes})
+    settings = {**TOP, "per_class": True, "method": "top_k", "value": 2}
+    assert kept(settings, labels=labels) == ["b", "c"]
+
+
+def test_an_unknown_score_is_named_with_those_there_are():
+    with pytest.raises(UserError, match="no score 'knn'; there are mahalanobis"):
+        kept({**TOP, "method": "top_k", "value": 1, "score": "knn"})
+
+
+def test_images_without_score_are_an_error_not_a_silent_loss():
+    manifest, values = table(SCORES)
+    with pytest.raises(UserError, match="1 images have no score: c"):
+        select(manifest, {**TOP, "method": "top_k", "value": 1}, 0, values.drop(index=2))
