@@ -6,9 +6,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from cia.config import NONE, arms, checked, generated_sets
+from cia.config import NONE, TABLES, arms, checked, generated_sets
 from cia.errors import UserError
-from cia.files import folder_fingerprint
+from cia.files import folder_fingerprint, model_fingerprint
 from cia.versions import STAGE
 from snakemake.exceptions import WorkflowError
 
@@ -20,6 +20,22 @@ except UserError as error:
 ARMS = arms(config)
 SETS = generated_sets(config)
 SPLITS = ("train", "val", "test")
+
+# What the report is about: every selection and feature model of every set, and the mixes against
+# which the others are held: the real images once, and nothing else.
+SELECTED = [
+    {"dataset": entry["dataset"], "controlnet": entry["controlnet"], "selection": name}
+    for entry in SETS
+    for name in entry["selections"]
+]
+MEASURED = [
+    {"dataset": entry["dataset"], "controlnet": entry["controlnet"], "features": name}
+    for entry in SETS
+    for name in entry["features"]
+]
+BASELINES = [
+    name for name, mix in config["mixes"].items() if mix["synthetic"] == 0 and mix["duplicate"] == 1
+]
 
 
 def one_of(names):
@@ -47,25 +63,61 @@ ARM = "{dataset}/{controlnet}/models/{selection}/{mix}/{trainer}/seed{seed}"
 MIX = "data/mixed/{dataset}/{controlnet}/{selection}/{mix}"
 
 
+WILDCARDS = {table: table.removesuffix("s") for table in TABLES} | {
+    "features": "features",
+    "mixes": "mix",
+}
+
+
+def get_entry(table, wildcards):
+    """The entry of a table of named settings that a wildcard names."""
+    return config[table][getattr(wildcards, WILDCARDS[table])]
+
+
 def get_settings(table, *without):
     """Settings of the entry that a wildcard names, less the keys that its rule does not use."""
-    wildcard = {"datasets": "dataset"}.get(table, table.removesuffix("s"))
-    wildcard = {"feature": "features", "mixe": "mix"}.get(wildcard, wildcard)
 
     def settings(wildcards):
-        entry = config[table][getattr(wildcards, wildcard)]
+        entry = get_entry(table, wildcards)
         return {key: value for key, value in entry.items() if key not in without}
 
     return settings
 
 
-def get_dataset(*keys):
-    """The named settings of the dataset that the wildcard names."""
-    return lambda wildcards: config["datasets"][wildcards.dataset][keys[0]]
+def get_model_files(table, *keys):
+    """A digest of the local model files that an entry names, so that changed files are seen."""
+
+    def fingerprint(wildcards):
+        entry = get_entry(table, wildcards)
+        return model_fingerprint(*(entry.get(key) for key in keys))
+
+    return fingerprint
+
+
+def get_feature_files(wildcards):
+    entry = get_entry("features", wildcards)
+    embedded = "resources/tiny-features" if entry["model"] == "tiny" else None
+    return model_fingerprint(entry["weights"] or embedded)
+
+
+def get_dataset(key):
+    """A setting of the dataset that the wildcard names."""
+    return lambda wildcards: get_entry("datasets", wildcards)[key]
 
 
 def get_controlnet(wildcards):
-    return config["controlnets"][wildcards.controlnet]
+    return get_entry("controlnets", wildcards)
+
+
+def get_generation(wildcards):
+    """All settings that a set of synthetic images was made with."""
+    controlnet = get_controlnet(wildcards)
+    return {
+        **controlnet,
+        "condition": config["conditions"][controlnet["condition"]],
+        "prompts": config["prompts"][controlnet["prompts"]],
+        "seed": config["seed"],
+    }
 
 
 def get_fingerprint(*kinds):
@@ -163,3 +215,66 @@ def get_set(wildcards):
     raise WorkflowError(
         f"No experiment uses controlnet {wildcards.controlnet!r} on dataset {wildcards.dataset!r}."
     )
+
+
+def get_of_set(kind, pattern):
+    """One path per feature model or selection of the set that the wildcards name."""
+    return lambda wildcards: [
+        pattern.format(dataset=wildcards.dataset, controlnet=wildcards.controlnet, name=name)
+        for name in get_set(wildcards)[kind]
+    ]
+
+
+def get_judged(wildcards):
+    """What a selection did to a set: plan, images, what was kept, and the scores to show it by."""
+    root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
+    selection = config["selections"][wildcards.selection]
+    features = selection.get("features") or get_set(wildcards)["features"][0]
+    return {
+        "plan": f"{root}/plan.csv",
+        "generated": f"results/generated/{wildcards.dataset}/{wildcards.controlnet}/manifest.csv",
+        "selected": f"{root}/selected/{wildcards.selection}.csv",
+        "scores": f"{root}/scores/{features}.csv",
+    }
+
+
+def arms_of(wildcards):
+    """The arms of one dataset and trainer."""
+    return [
+        arm
+        for arm in ARMS
+        if (arm["dataset"], arm["trainer"]) == (wildcards.dataset, wildcards.trainer)
+    ]
+
+
+def get_arms_of(file):
+    """One file of each arm of the dataset and trainer that the wildcards name."""
+    return lambda wildcards: [f"results/{ARM}/{file}".format(**arm) for arm in arms_of(wildcards)]
+
+
+def get_arm_names(wildcards):
+    names = ("controlnet", "selection", "mix", "seed")
+    return [{name: arm[name] for name in names} for arm in arms_of(wildcards)]
+
+
+def get_summary_inputs():
+    """What the summary counts, and every figure and table, so that it is the last thing made."""
+    root = "results/{dataset}/{controlnet}"
+    trained = sorted({(arm["dataset"], arm["trainer"]) for arm in ARMS})
+    figures = [
+        f"results/report/{kind}/{dataset}/{trainer}.png"
+        for kind in ("curves", "arms")
+        for dataset, trainer in trained
+    ]
+    for kind in ("sheets", "scores"):
+        pattern = f"results/report/{kind}/{{dataset}}/{{controlnet}}/{{selection}}.png"
+        figures += [pattern.format(**entry) for entry in SELECTED]
+    figures += get_sets("results/report/metrics/{dataset}/{controlnet}.html")
+    return {
+        "real": [f"results/real/{entry['dataset']}/train/manifest.csv" for entry in SETS],
+        "generated": get_sets("results/generated/{dataset}/{controlnet}/manifest.csv"),
+        "selected": [f"{root}/selected/{{selection}}.csv".format(**entry) for entry in SELECTED],
+        "metrics": [f"{root}/metrics/{{features}}.yaml".format(**entry) for entry in MEASURED],
+        "models": get_models(),
+        "figures": figures,
+    }

@@ -19,6 +19,7 @@ rule features:
         batch_size=config["batch_size"],
     params:
         settings=get_settings("features"),
+        model_files=get_feature_files,
         version=STAGE["features"],
     script:
         "../scripts/features.py"

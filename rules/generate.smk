@@ -5,6 +5,7 @@ rule generate:
         conditions=get_condition_manifest,
     output:
         shard="results/{dataset}/{controlnet}/shards/{shard}.csv",
+        models="results/{dataset}/{controlnet}/shards/{shard}.yaml",
     log:
         "logs/generate/{dataset}/{controlnet}/{shard}.log",
     benchmark:
@@ -20,6 +21,7 @@ rule generate:
         folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.controlnet}",
         shards=config["shards"],
         settings=get_settings("controlnets", "condition", "prompts", "variants"),
+        model_files=get_model_files("controlnets", "model", "controlnet"),
         version=STAGE["generate"],
     script:
         "../scripts/generate.py"

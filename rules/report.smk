@@ -1,17 +1,191 @@
-rule summary:
-    output:
-        "results/report/summary.md",
-
-
-rule metadata:
+rule report_sheet:
+    """Show real images, condition maps and synthetic images side by side, best to worst."""
     input:
-        lambda wc: [
-            f"results/{wc.dataset}/{wc.controlnet}/metrics/{f}.yaml"
-            for f in get_set(wc)["features"]
-        ]
-        + [
-            f"results/{wc.dataset}/{wc.controlnet}/selected/{f}.csv"
-            for f in get_set(wc)["selections"]
-        ],
+        unpack(get_judged),
+        real="results/real/{dataset}/train/manifest.csv",
+        real_labels="results/real/{dataset}/train/labels.csv",
+        generated_labels=f"results/{GENERATED}/labels.csv",
     output:
-        "data/generated/{dataset}/{controlnet}/metadata.yaml",
+        sheet=report(
+            "results/report/sheets/{dataset}/{controlnet}/{selection}.png",
+            caption="../resources/report/sheet.rst",
+            category="Images",
+            labels={
+                "dataset": "{dataset}",
+                "controlnet": "{controlnet}",
+                "selection": "{selection}",
+            },
+        ),
+    log:
+        "logs/report_sheet/{dataset}/{controlnet}/{selection}.log",
+    benchmark:
+        "benchmarks/report_sheet/{dataset}/{controlnet}/{selection}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=get_settings("selections", "features"),
+        task=get_dataset("task"),
+        classes=get_dataset("classes"),
+        rows=8,
+        variants=4,
+        version=STAGE["report"],
+    script:
+        "../scripts/report_sheet.py"
+
+
+rule report_scores:
+    """Draw the scores of the synthetic images with the selection's cut."""
+    input:
+        unpack(get_judged),
+    output:
+        figure=report(
+            "results/report/scores/{dataset}/{controlnet}/{selection}.png",
+            caption="../resources/report/scores.rst",
+            category="Selection",
+            labels={
+                "dataset": "{dataset}",
+                "controlnet": "{controlnet}",
+                "selection": "{selection}",
+            },
+        ),
+    log:
+        "logs/report_scores/{dataset}/{controlnet}/{selection}.log",
+    benchmark:
+        "benchmarks/report_scores/{dataset}/{controlnet}/{selection}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=get_settings("selections", "features"),
+        version=STAGE["report"],
+    script:
+        "../scripts/report_scores.py"
+
+
+rule report_metrics:
+    """Put the metrics of one set of synthetic images in a table."""
+    input:
+        metrics=get_of_set("features", "results/{dataset}/{controlnet}/metrics/{name}.yaml"),
+    output:
+        csv="results/report/metrics/{dataset}/{controlnet}.csv",
+        markdown="results/report/metrics/{dataset}/{controlnet}.md",
+        html=report(
+            "results/report/metrics/{dataset}/{controlnet}.html",
+            caption="../resources/report/metrics.rst",
+            category="Metrics",
+            labels={"dataset": "{dataset}", "controlnet": "{controlnet}"},
+        ),
+    log:
+        "logs/report_metrics/{dataset}/{controlnet}.log",
+    benchmark:
+        "benchmarks/report_metrics/{dataset}/{controlnet}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        version=STAGE["report"],
+    script:
+        "../scripts/report_metrics.py"
+
+
+rule report_curves:
+    """Draw the training curves of every arm of a dataset and trainer."""
+    input:
+        metrics=get_arms_of("metrics.yaml"),
+        curves=get_arms_of("curves.csv"),
+    output:
+        figure=report(
+            "results/report/curves/{dataset}/{trainer}.png",
+            caption="../resources/report/curves.rst",
+            category="Training",
+            labels={"dataset": "{dataset}", "trainer": "{trainer}", "figure": "curves"},
+        ),
+    log:
+        "logs/report_curves/{dataset}/{trainer}.log",
+    benchmark:
+        "benchmarks/report_curves/{dataset}/{trainer}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        arms=get_arm_names,
+        version=STAGE["report"],
+    script:
+        "../scripts/report_curves.py"
+
+
+rule report_arms:
+    """Compare the test results of models that differ in their training set alone."""
+    input:
+        metrics=get_arms_of("metrics.yaml"),
+    output:
+        csv="results/report/arms/{dataset}/{trainer}.csv",
+        markdown="results/report/arms/{dataset}/{trainer}.md",
+        figure=report(
+            "results/report/arms/{dataset}/{trainer}.png",
+            caption="../resources/report/arms.rst",
+            category="Training",
+            labels={"dataset": "{dataset}", "trainer": "{trainer}", "figure": "test results"},
+        ),
+    log:
+        "logs/report_arms/{dataset}/{trainer}.log",
+    benchmark:
+        "benchmarks/report_arms/{dataset}/{trainer}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        arms=get_arm_names,
+        baselines=BASELINES,
+        version=STAGE["report"],
+    script:
+        "../scripts/report_arms.py"
+
+
+rule summary:
+    """Sum the whole run up in a few lines."""
+    input:
+        **get_summary_inputs(),
+    output:
+        summary=report(
+            "results/report/summary.md",
+            caption="../resources/report/summary.rst",
+            category="Training",
+            labels={"figure": "summary"},
+        ),
+    log:
+        "logs/summary.log",
+    benchmark:
+        "benchmarks/summary.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        datasets=[{"dataset": entry["dataset"]} for entry in SETS],
+        sets=[{"dataset": entry["dataset"], "controlnet": entry["controlnet"]} for entry in SETS],
+        selections=SELECTED,
+        metrics=MEASURED,
+        arms=ARMS,
+        baselines=BASELINES,
+        version=STAGE["report"],
+    script:
+        "../scripts/summary.py"

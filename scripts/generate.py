@@ -2,24 +2,36 @@
 
 from pathlib import Path
 
+from cia.files import write_yaml
 from cia.jobs import run
+from cia.provenance import package_versions
 from cia.tables import read_table, write_table
 
 
 def main(job):
-    from cia.generation import generate_shard  # torch reads the number of threads when imported
+    # torch reads the number of threads when it is imported
+    from cia.generation import find_models, generate_shard
 
+    settings, key = job.params.settings, f"controlnets.{job.wildcards.controlnet}"
+    models = find_models(settings, key)
     table = generate_shard(
         read_table(job.input.plan, "plan"),
         shard=int(job.wildcards.shard),
         shards=job.params.shards,
-        settings=job.params.settings,
+        settings=settings,
         folder=Path(job.params.folder) / "images",
         batch_size=job.resources.batch_size,
-        key=f"controlnets.{job.wildcards.controlnet}",
+        key=key,
         compiled=bool(job.resources.get("compile", 0)),
+        models=models,
     )
     write_table(job.output.shard, table, "shard")
+    files = {
+        name: {"name": found.name, "identity": found.identity}
+        for name, found in models._asdict().items()
+    }
+    versions = package_versions("torch", "diffusers", "transformers")
+    write_yaml(job.output.models, {**files, "versions": versions})
 
 
 if "snakemake" in globals():

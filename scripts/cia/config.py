@@ -17,6 +17,18 @@ from referencing.jsonschema import DRAFT202012
 from cia.errors import UserError
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "config" / "schema"
+TABLES = (
+    "datasets",
+    "conditions",
+    "prompts",
+    "controlnets",
+    "features",
+    "selections",
+    "mixes",
+    "trainers",
+)
+"""The tables of named settings."""
+
 NONE = "none"
 """Stands in a path where an arm has no controlnet and no selection: no synthetic images."""
 

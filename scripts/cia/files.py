@@ -80,6 +80,29 @@ def folder_fingerprint(*folders: str | Path) -> str:
     return digest.hexdigest()
 
 
+def model_fingerprint(*paths: str | Path | None) -> str:
+    """Return a short digest of local model files, for Snakemake to see that they changed.
+
+    Files up to 32 MB count by their content, so that a checkout, which renews their times, changes
+    nothing; larger ones by size and change time, since reading them would make every dry run slow.
+    What is no local path (a hub id, None) counts for nothing.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for path in filter(None, paths):
+        for file in sorted(_files_in(Path(path))):
+            status = file.stat()
+            small = status.st_size <= 32 * 2**20
+            content = digest_file(file) if small else f"{status.st_size} {status.st_mtime_ns}"
+            digest.update(f"{file.name}\0{content}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _files_in(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return [file for file in path.rglob("*") if file.is_file() and file.suffix != ".md"]
+
+
 def _entries(folder: str | Path) -> list[os.DirEntry]:
     try:
         with os.scandir(folder) as entries:

@@ -85,6 +85,11 @@ class Models(NamedTuple):
     controlnet: ModelFiles
 
 
+def find_models(settings: dict, key: str) -> Models:
+    """Find the model and the ControlNet that the settings name, as `cia.pipelines` does."""
+    return Models(find_model(settings, key), find_controlnet(settings, key))
+
+
 def generate_shard(
     plan: pd.DataFrame,
     shard: int,
@@ -94,6 +99,7 @@ def generate_shard(
     batch_size: int,
     key: str = "controlnets",
     compiled: bool = False,
+    models: Models | None = None,
 ) -> pd.DataFrame:
     """Make the images of one shard that are not there yet.
 
@@ -113,6 +119,8 @@ def generate_shard(
         Where in the config the settings are, for messages: `controlnets.NAME`.
     compiled : bool
         Compile the networks first (minutes; pays for thousands of images on a GPU).
+    models : Models, optional
+        From `find_models`, where they are found already.
 
     Returns
     -------
@@ -127,7 +135,7 @@ def generate_shard(
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = plan[shard_of(plan["id"], shards) == shard]
-    models = Models(find_model(settings, key), find_controlnet(settings, key))
+    models = models or find_models(settings, key)
     keys = image_keys(rows, settings, models, device)
     made = {id_: _reuse(folder / f"{id_}.png", keys[id_]) for id_ in rows["id"]}
     missing = rows[[made[id_] is None for id_ in rows["id"]]]

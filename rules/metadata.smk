@@ -1,0 +1,29 @@
+rule metadata:
+    """Gather settings, models, metrics, scores and selections of one set of synthetic images."""
+    input:
+        plan="results/{dataset}/{controlnet}/plan.csv",
+        models="results/{dataset}/{controlnet}/shards/0.yaml",
+        metrics=get_of_set("features", "results/{dataset}/{controlnet}/metrics/{name}.yaml"),
+        scores=get_of_set("features", "results/{dataset}/{controlnet}/scores/{name}.csv"),
+        selected=get_of_set("selections", "results/{dataset}/{controlnet}/selected/{name}.csv"),
+    output:
+        metadata="data/generated/{dataset}/{controlnet}/metadata.yaml",
+    log:
+        "logs/metadata/{dataset}/{controlnet}.log",
+    benchmark:
+        "benchmarks/metadata/{dataset}/{controlnet}.tsv"
+    conda:
+        "../envs/metrics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        generation=get_generation,
+        features=lambda wildcards: get_set(wildcards)["features"],
+        selections=lambda wildcards: {
+            name: config["selections"][name] for name in get_set(wildcards)["selections"]
+        },
+        version=STAGE["metadata"],
+    script:
+        "../scripts/metadata.py"

@@ -1,0 +1,27 @@
+"""Gather all that is known of one generated set in a file beside it."""
+
+from cia.files import read_yaml, write_yaml
+from cia.jobs import run
+from cia.metadata import gather_metadata
+from cia.tables import read_table
+
+
+def main(job):
+    names = job.params.features
+    selected = zip(job.params.selections.items(), job.input.selected, strict=True)
+    metadata = gather_metadata(
+        name={"dataset": job.wildcards.dataset, "controlnet": job.wildcards.controlnet},
+        settings=job.params.generation,
+        plan=read_table(job.input.plan, "plan"),
+        metrics=dict(zip(names, map(read_yaml, job.input.metrics), strict=True)),
+        scores=dict(zip(names, map(read_table, job.input.scores), strict=True)),
+        selections={
+            name: (settings, read_table(path, "selected")) for (name, settings), path in selected
+        },
+        models=read_yaml(job.input.models),
+    )
+    write_yaml(job.output.metadata, metadata)
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821
