@@ -1,0 +1,1 @@
+"""The report: sheets of pictures, figures and tables, drawn from the workflow's own files."""

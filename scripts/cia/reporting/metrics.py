@@ -1,0 +1,86 @@
+"""Tables of distribution metrics, whatever metrics and numbers their files hold."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from cia.reporting.tables import format_number
+
+_FIRST = ["features", "metric", "value", "low", "high", "std", "floor", "direction"]
+_LAST = ["n_real", "n_synthetic", "dimensions", "note"]
+_NOTES = ("reason", "warning")
+_SCALARS = (str, int, float, bool)
+
+
+def metric_rows(files: list[Mapping]) -> pd.DataFrame:
+    """Return one row per feature model and metric.
+
+    Every scalar that a metric's entry holds becomes a column, so a new one needs no change here;
+    `reason` and `warning` become the note. What the file says of all its metrics (n_real,
+    n_synthetic, dimensions) stands in each row, unless the metric has its own.
+
+    Parameters
+    ----------
+    files : list of mapping
+        Contents of results/{dataset}/{controlnet}/metrics/{features}.yaml.
+    """
+    rows = []
+    for content in files:
+        common = {name: content[name] for name in _LAST if name in content}
+        for metric, entry in content["metrics"].items():
+            entry = entry if isinstance(entry, Mapping) else {"value": entry}
+            numbers = {
+                name: value
+                for name, value in entry.items()
+                if name not in _NOTES and (value is None or isinstance(value, _SCALARS))
+            }
+            note = ". ".join(str(entry[name]) for name in _NOTES if entry.get(name))
+            row = {"features": content["features"], "metric": metric, **common, **numbers}
+            rows.append({**row, "note": note})
+    table = pd.DataFrame(rows)
+    first = [name for name in _FIRST if name in table.columns]
+    last = [name for name in _LAST if name in table.columns]
+    others = [name for name in table.columns if name not in (*first, *last)]
+    return table[[*first, *others, *last]]
+
+
+def metric_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]], list[int]]:
+    """Turn the rows into cells for people.
+
+    Spread and interval stand beside the value; whether smaller or larger is better is said in
+    words.
+
+    Returns
+    -------
+    headers : list of str
+    rows : list of list of str
+    numbers : list of int
+        Columns of numbers.
+    """
+    drawn = {"features", "metric", "value", "low", "high", "std", "direction", "note"}
+    others = [name for name in table.columns if name not in drawn]
+    headers = ["features", "metric", "value", "better", *others, "note"]
+    rows = []
+    for row in table.astype(object).where(table.notna(), None).to_dict("records"):
+        better = {"lower": "smaller", "higher": "larger"}.get(row.get("direction"), "")
+        cells = [row["features"], row["metric"].replace("_", " "), value_words(row), better]
+        rows.append([*cells, *(_plain(row[name]) for name in others), row["note"] or ""])
+    return [name.replace("_", " ") for name in headers], rows, [2, *range(4, 4 + len(others))]
+
+
+def value_words(row: Mapping) -> str:
+    """Write a value with its interval `[low, high]`, or else its standard deviation."""
+    words = format_number(row.get("value"))
+    if row.get("low") is not None and row.get("high") is not None:
+        return f"{words} [{format_number(row['low'])}, {format_number(row['high'])}]"
+    if row.get("std") is not None:
+        return f"{words} ± {format_number(row['std'])}"
+    return words
+
+
+def _plain(value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return format_number(int(value))
+    return format_number(value) if isinstance(value, int | float) else str(value)

@@ -1,0 +1,374 @@
+"""Side-by-side sheets: real picture, condition map, and the synthetic images made from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from cia.images import load_image, resize_image, save_png
+from cia.reporting.style import DROPPED, FAINT, INK, KEPT, MUTED
+from cia.reporting.tables import format_number
+
+WIDTH = 1140
+"""Most pixels that a sheet is wide, so that it reads at the width of a README."""
+MARGIN, GAP, GUTTER = 18, 12, 78
+"""Pixels around the sheet, between tiles, and left of the tiles for the rows' names."""
+FRAME = 3
+"""Pixels of the frame around a synthetic image."""
+TALLEST = 1.5
+"""Height of a tile over its width, at most."""
+PROMPT_LINES = 4
+_BOX, _BOX_HALO = "#FFFFFF", "#000000"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A labeled object: its class name, and cx, cy, w, h as shares of the picture's sides."""
+
+    name: str
+    cx: float
+    cy: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture of a sheet.
+
+    Attributes
+    ----------
+    image : str
+        Path.
+    head : str
+        Short line right under the picture: class or score.
+    text : str
+        Caption or prompt under it.
+    boxes : tuple of Box
+    kept : bool or None
+        Whether the selection kept it; None for a picture that it does not judge.
+    """
+
+    image: str
+    head: str = ""
+    text: str = ""
+    boxes: tuple[Box, ...] = ()
+    kept: bool | None = None
+
+
+def sample_rows(images: pd.DataFrame, count: int, smaller_first: bool = True) -> list[dict]:
+    """Choose synthetic images spread evenly over the ranks, each of another real picture.
+
+    The best and the worst are always among them. Without scores, real pictures are spread evenly
+    over their ids.
+
+    Parameters
+    ----------
+    images : pandas.DataFrame
+        id, source, variant, score (NaN if there is none).
+    count : int
+        How many, at most.
+    smaller_first : bool
+        Whether the smallest score is the best.
+
+    Returns
+    -------
+    list of dict
+        id, source, rank (from 1; None without scores) and of (number of ranked images), best first.
+    """
+    scored = images.dropna(subset="score")
+    if scored.empty:
+        first = images.sort_values(["source", "variant"]).drop_duplicates("source")
+        places = np.unique(np.linspace(0, len(first) - 1, min(count, len(first))).round())
+        chosen = first.iloc[places.astype(int)] if len(first) else first
+        pairs = zip(chosen["id"], chosen["source"], strict=True)
+        return [{"id": id_, "source": source, "rank": None, "of": 0} for id_, source in pairs]
+    ranked = scored.sort_values(["score", "id"], ascending=[smaller_first, True])
+    places = _spread_places(ranked["source"].tolist(), count)
+    return [
+        {
+            "id": ranked["id"].iloc[place],
+            "source": ranked["source"].iloc[place],
+            "rank": place + 1,
+            "of": len(ranked),
+        }
+        for place in places
+    ]
+
+
+def _spread_places(sources: Sequence[str], count: int) -> list[int]:
+    """Choose places in a ranking, evenly spread, no source twice; the two ends have priority."""
+    wanted = np.linspace(0, len(sources) - 1, count).round().astype(int).tolist()
+    chosen: list[int] = []
+    taken: set[str] = set()
+    for place in [*wanted[:1], *wanted[:0:-1]]:
+        free = [near for near in range(len(sources)) if sources[near] not in taken]
+        if free:
+            nearest = min(free, key=lambda near: (abs(near - place), near))
+            chosen.append(nearest)
+            taken.add(sources[nearest])
+    return sorted(chosen)
+
+
+def sheet_rows(
+    images: pd.DataFrame,
+    sample: Sequence[Mapping],
+    real: pd.DataFrame,
+    labels: Mapping[str, Mapping[str, str]],
+    task: str,
+    classes: Sequence[str],
+    variants: int,
+) -> list[tuple[str, list[Tile]]]:
+    """Turn chosen images into named rows of tiles.
+
+    Parameters
+    ----------
+    images : pandas.DataFrame
+        Every synthetic image: id, source, variant, prompt, condition, image, score, kept.
+    sample : sequence of mapping
+        What `sample_rows` chose.
+    real : pandas.DataFrame
+        Manifest of the real training images.
+    labels : mapping
+        `real` and `synthetic`: id to label.
+    task : {"detection", "classification"}
+    classes : sequence of str
+        Class names in index order.
+    variants : int
+        Synthetic images per row, at most: the chosen one, then others of the same real picture.
+
+    Returns
+    -------
+    list of (str, list of Tile)
+    """
+    pictures = real.set_index("id")
+    families = dict(tuple(images.groupby("source", sort=False)))
+    rows = []
+    for item in sample:
+        family = families[item["source"]].sort_values("variant")
+        chosen = family["id"] == item["id"]
+        family = pd.concat([family[chosen], family[~chosen]]).head(variants)
+        picture = pictures.loc[item["source"]]
+        label = labels["real"].get(item["source"], "")
+        head, boxes = _read_label(label, task, classes)
+        tiles = [
+            Tile(picture["image"], head, picture["caption"], boxes),
+            Tile(family["condition"].iloc[0]),
+        ]
+        for image in family.to_dict("records"):
+            _, boxes = _read_label(labels["synthetic"].get(image["id"], ""), task, classes)
+            score = format_number(image["score"]) if np.isfinite(image["score"]) else ""
+            tiles.append(Tile(image["image"], score, image["prompt"], boxes, image["kept"]))
+        rows.append((_row_name(item), tiles))
+    return rows
+
+
+def _row_name(item: Mapping) -> str:
+    if item["rank"] is None:
+        return ""
+    name = {1: "best", item["of"]: "worst"}.get(item["rank"], "")
+    return f"{name}\nrank {item['rank']}\nof {item['of']}".strip()
+
+
+def _read_label(label: str, task: str, classes: Sequence[str]) -> tuple[str, tuple[Box, ...]]:
+    if task == "classification":
+        return (classes[int(label)] if label else ""), ()
+    fields = [line.split() for line in label.splitlines()]
+    return "", tuple(Box(classes[int(index)], *map(float, sides)) for index, *sides in fields)
+
+
+def draw_sheet(
+    path: str | Path,
+    title: str,
+    subtitle: str,
+    rows: Sequence[tuple[str, Sequence[Tile]]],
+    about: dict[str, str],
+) -> None:
+    """Draw rows of tiles as one PNG: real, condition, synthetic, and more variants.
+
+    Small pictures are enlarged by whole factors without smoothing, so that every pixel shows;
+    others are resized with Lanczos filters.
+    """
+    columns = max((len(tiles) for _, tiles in rows), default=3)
+    pictures = [[load_image(tile.image) for tile in tiles] for _, tiles in rows]
+    gutter = GUTTER if any(name for name, _ in rows) else 0
+    width = _tile_width(pictures, (WIDTH - 2 * MARGIN - gutter - GAP * (columns - 1)) // columns)
+    drawn = [
+        _draw_row(row, images, width, gutter) for row, images in zip(rows, pictures, strict=True)
+    ]
+    full = 2 * MARGIN + gutter + columns * width + (columns - 1) * GAP
+    header = _draw_header(title, subtitle, columns, width, gutter, full)
+    sheet = Image.new("RGB", (full, header.height + sum(row.height for row in drawn)), "white")
+    top = 0
+    for part in [header, *drawn]:
+        sheet.paste(part, (0, top))
+        top += part.height
+    save_png(path, sheet, about)
+
+
+def _tile_width(pictures: Sequence[Sequence[np.ndarray]], room: int) -> int:
+    """Shrink the tiles to a whole multiple of the pictures, if all are of one small width."""
+    widths = {image.shape[1] for row in pictures for image in row}
+    if len(widths) == 1 and (only := widths.pop()) * 2 <= room:
+        return room // only * only
+    return room
+
+
+def _fit(image: np.ndarray, width: int) -> Image.Image:
+    height = image.shape[0]
+    factor = min(width / image.shape[1], TALLEST * width / height)
+    if factor >= 2:
+        times = int(factor)
+        return Image.fromarray(image.repeat(times, axis=0).repeat(times, axis=1))
+    size = max(1, round(image.shape[1] * factor)), max(1, round(height * factor))
+    return Image.fromarray(resize_image(image, size))
+
+
+def _draw_header(title, subtitle, columns, width, gutter, full) -> Image.Image:
+    titles = _wrap(title, 18, full - 2 * MARGIN, 2, bold=True)
+    subtitles = _wrap(subtitle, 14, full - 2 * MARGIN, 3)
+    top = MARGIN + 26 * len(titles)
+    height = top + 20 * len(subtitles) + 40
+    header = Image.new("RGB", (full, height), "white")
+    draw = ImageDraw.Draw(header)
+    _write(draw, (MARGIN, MARGIN), titles, 18, INK, 26, bold=True)
+    _write(draw, (MARGIN, top), subtitles, 14, MUTED, 20)
+    names = ["real", "condition", "synthetic", "more variants"]
+    for column, name in enumerate(names[:columns]):
+        left = MARGIN + gutter + column * (width + GAP)
+        right = full - MARGIN if column == 3 else left + width
+        text = _wrap(name, 14, right - left, 1, bold=True)
+        _write(draw, (left, height - 31), text, 14, INK, 20, bold=True)
+        draw.line((left, height - 9, right - 1, height - 9), fill=FAINT, width=2)
+    return header
+
+
+def _draw_row(row, images, width: int, gutter: int) -> Image.Image:
+    name, tiles = row
+    fitted = [_fit(image, width) for image in images]
+    tallest = max(picture.height for picture in fitted)
+    texts = [_wrap(tile.text, 13, width, PROMPT_LINES) for tile in tiles]
+    heads = any(tile.head or tile.kept is not None for tile in tiles)
+    height = FRAME + tallest + 9 + 21 * heads + 17 * max(map(len, texts)) + 16
+    strip = Image.new(
+        "RGB", (2 * MARGIN + gutter + len(tiles) * (width + GAP) - GAP, height), "white"
+    )
+    draw = ImageDraw.Draw(strip)
+    for number, line in enumerate(name.split("\n")):
+        _write(
+            draw,
+            (MARGIN, FRAME + number * 20),
+            [line],
+            14,
+            MUTED,
+            20,
+            bold=line in ("best", "worst"),
+        )
+    for column, (tile, picture, text) in enumerate(zip(tiles, fitted, texts, strict=True)):
+        left = MARGIN + gutter + column * (width + GAP)
+        area = (left, FRAME, picture.width, picture.height)
+        strip.paste(picture, area[:2])
+        _draw_boxes(draw, tile.boxes, area)
+        _draw_frame(draw, tile, area)
+        below = FRAME + tallest + 9
+        _draw_head(draw, tile, left, below)
+        headed = tile.head or tile.kept is not None
+        _write(draw, (left, below + 21 * bool(headed)), text, 13, MUTED, 17)
+    return strip
+
+
+def _draw_frame(draw, tile: Tile, area: tuple[int, int, int, int]) -> None:
+    """Frame a judged image from outside: a full line if kept, a dashed one if dropped."""
+    if tile.kept is None:
+        return
+    left, top, right, bottom = area[0], area[1], area[0] + area[2], area[1] + area[3]
+    sides = [
+        (left - FRAME, top - FRAME, right + FRAME, top),
+        (left - FRAME, bottom, right + FRAME, bottom + FRAME),
+        (left - FRAME, top - FRAME, left, bottom + FRAME),
+        (right, top - FRAME, right + FRAME, bottom + FRAME),
+    ]
+    for x0, y0, x1, y1 in sides:
+        across = x1 - x0 > y1 - y0
+        length = x1 - x0 if across else y1 - y0
+        dash, step = (length, length) if tile.kept else (9, 15)
+        for start in range(0, length, step):
+            end = min(start + dash, length)
+            part = (x0 + start, y0, x0 + end, y1) if across else (x0, y0 + start, x1, y0 + end)
+            color = KEPT if tile.kept else DROPPED
+            draw.rectangle((part[0], part[1], part[2] - 1, part[3] - 1), fill=color)
+
+
+def _draw_head(draw, tile: Tile, left: int, top: int) -> None:
+    """Write the score and, as a word and a sign, what became of the image."""
+    words = tile.head
+    if tile.kept is not None:
+        words = f"{words}  {'✓ kept' if tile.kept else '✗ dropped'}".strip()
+    color = INK if tile.kept is None else KEPT if tile.kept else DROPPED
+    draw.text((left, top), words, font=_font(14, bold=True), fill=color)
+
+
+def _draw_boxes(draw, boxes: Sequence[Box], area: tuple[int, int, int, int]) -> None:
+    left, top, width, height = area
+    placed = []
+    for box in boxes:
+        x0, x1 = (left + (box.cx + side * box.width / 2) * width for side in (-1, 1))
+        y0, y1 = (top + (box.cy + side * box.height / 2) * height for side in (-1, 1))
+        corners = [round(value) for value in (x0, y0, x1 - 1, y1 - 1)]
+        draw.rectangle(corners, outline=_BOX_HALO, width=1)
+        outer = [corners[0] - 1, corners[1] - 1, corners[2] + 1, corners[3] + 1]
+        draw.rectangle(outer, outline=_BOX, width=1)
+        placed.append((box.name, outer))
+    for name, outer in placed:
+        _draw_tag(draw, name, outer, area)
+
+
+def _draw_tag(draw, name: str, box: Sequence[int], area: tuple[int, int, int, int]) -> None:
+    """Write a class name on the box's upper edge, inside the picture."""
+    font = _font(11)
+    name = _wrap(name, 11, area[2] - 4, 1)[0]
+    width = round(font.getlength(name)) + 4
+    left = min(max(box[0], area[0]), area[0] + area[2] - width)
+    top = max(box[1] - 13, area[1])
+    draw.rectangle((left, top, left + width - 1, top + 13), fill=_BOX_HALO)
+    draw.text((left + 2, top), name, font=font, fill="white")
+
+
+def _write(draw, corner, lines, size, color, step, bold=False) -> None:
+    for number, line in enumerate(lines):
+        place = (corner[0], corner[1] + number * step)
+        draw.text(place, line, font=_font(size, bold), fill=color)
+
+
+def _wrap(text: str, size: int, width: int, most: int, bold: bool = False) -> list[str]:
+    """Break a text into at most `most` lines of at most `width` pixels; an ellipsis if cut."""
+    font = _font(size, bold)
+    lines, rest = [], text.split()
+    while rest and len(lines) < most:
+        count = 1
+        while count < len(rest) and font.getlength(" ".join(rest[: count + 1])) <= width:
+            count += 1
+        lines.append(" ".join(rest[:count]))
+        rest = rest[count:]
+    if lines and (rest or font.getlength(lines[-1]) > width):
+        lines[-1] = _shorten(f"{lines[-1]}…" if rest else lines[-1], font, width)
+    return [_shorten(line, font, width) for line in lines]
+
+
+def _shorten(line: str, font, width: int) -> str:
+    while len(line) > 1 and font.getlength(line) > width:
+        line = line[:-2].rstrip(" ,;") + "…"
+    return line
+
+
+@cache
+def _font(size: int, bold: bool = False):
+    """DejaVu Sans, which comes with matplotlib: the same letters on every machine."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return ImageFont.truetype(folder / name, size, layout_engine=ImageFont.Layout.BASIC)

@@ -1,0 +1,111 @@
+"""The summary of a whole run, short enough to end it in a terminal."""
+
+from collections.abc import Mapping, Sequence
+
+from cia.reporting.arms import (
+    Arm,
+    difference,
+    estimate,
+    estimate_words,
+    find_baseline,
+    main_metric,
+    seeds_words,
+)
+from cia.reporting.metrics import value_words
+from cia.reporting.tables import format_share, markdown_table
+
+_MOST_ARMS = 10
+_MOST_METRICS = 3
+
+_WHERE = """- Every figure and table: results/report/ (report.html has them on one page)
+- Kept images, best first: results/{dataset}/{controlnet}/selected/
+- Training sets: data/mixed/; weights and test metrics: results/{dataset}/{controlnet}/models/
+"""
+
+
+def summarize(
+    sets: Sequence[Mapping],
+    groups: Mapping[tuple[str, str], Sequence[Arm]],
+    baselines: Sequence[str],
+) -> str:
+    """Write the summary: Markdown whose tables are aligned for a terminal.
+
+    Parameters
+    ----------
+    sets : sequence of mapping
+        Per generated set: dataset, controlnet, real and synthetic (numbers of images), kept
+        (selection to number), metrics (feature model to the content of its metrics file).
+    groups : mapping
+        (dataset, trainer) to its arms.
+    baselines : sequence of str
+        Mixes of the real images alone, see `find_baseline`.
+    """
+    parts = ["# Summary", _sets_table(sets)]
+    if groups:
+        parts += [_arms_table(groups, baselines), _arms_words(groups)]
+    first = sets[0] if len(sets) == 1 else {}
+    names = {name: first.get(name, f"{{{name}}}") for name in ("dataset", "controlnet")}
+    return "\n\n".join([*(part.strip() for part in parts), _WHERE.format(**names)])
+
+
+def _sets_table(sets: Sequence[Mapping]) -> str:
+    measured = list(
+        dict.fromkeys(
+            (features, metric)
+            for entry in sets
+            for features, content in entry["metrics"].items()
+            for metric in content["metrics"]
+        )
+    )[:_MOST_METRICS]
+    headers = ["dataset", "controlnet", "real", "synthetic", "kept"]
+    headers += [f"{metric.replace('_', ' ')} ({features})" for features, metric in measured]
+    rows = []
+    for entry in sets:
+        kept = ", ".join(f"{name} {count}" for name, count in entry["kept"].items())
+        counts = [str(entry["real"]), str(entry["synthetic"]), kept]
+        metrics = [
+            value_words(entry["metrics"].get(features, {}).get("metrics", {}).get(metric, {}))
+            for features, metric in measured
+        ]
+        rows.append([entry["dataset"], entry["controlnet"], *counts, *metrics])
+    return markdown_table(headers, rows, (2, 3, *range(5, len(headers))))
+
+
+def _arms_table(groups: Mapping, baselines: Sequence[str]) -> str:
+    most = max(2, _MOST_ARMS // len(groups))
+    headers = ["dataset", "trainer", "arm", "training images", "test", "to real only"]
+    rows = []
+    for (dataset, trainer), arms in groups.items():
+        metric = main_metric(arms)
+        baseline = find_baseline(arms, baselines)
+        for arm in _most_telling(arms, baseline, metric, most):
+            value = estimate(list(arm.values[metric].values()))
+            gap = "" if baseline is None or arm is baseline else _gap(arm, baseline, metric)
+            result = f"{metric} {format_share(value.mean)}"
+            rows.append([dataset, trainer, arm.label, arm.images, result, gap])
+    return markdown_table(headers, rows, (4, 5))
+
+
+def _most_telling(
+    arms: Sequence[Arm], baseline: Arm | None, metric: str, most: int
+) -> Sequence[Arm]:
+    """Return the baseline and the best arms, in their order, if there are more than `most`."""
+    if len(arms) <= most:
+        return arms
+    means = {id(arm): estimate(list(arm.values[metric].values())).mean for arm in arms}
+    ranked = sorted(arms, key=lambda arm: (arm is not baseline, -means[id(arm)]))
+    shown = {id(arm) for arm in ranked[:most]}
+    return [arm for arm in arms if id(arm) in shown]
+
+
+def _gap(arm: Arm, baseline: Arm, metric: str) -> str:
+    return estimate_words(difference(arm, baseline, metric), signed=True)
+
+
+def _arms_words(groups: Mapping) -> str:
+    words = f"{seeds_words([arm for arms in groups.values() for arm in arms]).capitalize()}."
+    most = max(2, _MOST_ARMS // len(groups))
+    hidden = sum(max(0, len(arms) - most) for arms in groups.values())
+    if hidden:
+        words += f" The real-only and best arms are shown; results/report/arms/ has {hidden} more."
+    return words

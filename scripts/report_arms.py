@@ -1,0 +1,33 @@
+"""Compare models that differ in their training set alone, on the real test images."""
+
+from cia.files import read_yaml, write_text
+from cia.jobs import run
+from cia.reporting.arms import (
+    arm_cells,
+    arm_table,
+    collect_arms,
+    draw_arms,
+    find_baseline,
+    main_metric,
+    seeds_words,
+)
+from cia.reporting.style import describe
+from cia.reporting.tables import markdown_table
+from cia.tables import write_table
+
+
+def main(job):
+    arms = collect_arms(job.params.arms, [read_yaml(path) for path in job.input.metrics])
+    baseline = find_baseline(arms, job.params.baselines)
+    names = job.wildcards
+    title = f"Test {main_metric(arms)} of {names.trainer} on {names.dataset}, by training set"
+    headers, rows = arm_cells(arms, baseline)
+    text = f"# {title}\n\n{seeds_words(arms).capitalize()}.\n\n"
+    text += markdown_table(headers, rows, range(2, len(headers)))
+    write_table(job.output.csv, arm_table(arms, baseline))
+    write_text(job.output.markdown, text)
+    draw_arms(job.output.figure, arms, baseline, title, describe(title, job.input))
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821

@@ -1,0 +1,29 @@
+"""Draw the scores of the synthetic images, kept and dropped, with the selection's cut."""
+
+from cia.jobs import run
+from cia.reporting.histograms import draw_histogram
+from cia.reporting.selections import find_cut, judged_images, keeps_words, shown_score
+from cia.reporting.style import describe
+from cia.tables import read_table
+
+
+def main(job):
+    settings = job.params.settings
+    scores = read_table(job.input.scores)
+    score = shown_score(settings, scores)
+    images = judged_images(
+        read_table(job.input.plan, "plan"),
+        read_table(job.input.generated, "manifest"),
+        scores,
+        score,
+        read_table(job.input.selected, "selected")["id"],
+    )
+    title = f"Selection {job.wildcards.selection} keeps {keeps_words(images)}"
+    subtitle = f"{job.wildcards.dataset}, {job.wildcards.controlnet}"
+    cut = find_cut(images, settings)
+    about = describe(title, job.input)
+    draw_histogram(job.output.figure, images, score, cut, title, subtitle, about)
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821

@@ -1,0 +1,37 @@
+"""Sum up the whole run in a few lines: images, metrics, and what each training set led to."""
+
+from cia.files import read_yaml, write_text
+from cia.jobs import run
+from cia.reporting.arms import collect_arms
+from cia.reporting.summary import summarize
+from cia.tables import read_table
+
+
+def main(job):
+    real = {
+        entry["dataset"]: len(read_table(path, "manifest"))
+        for entry, path in zip(job.params.datasets, job.input.real, strict=True)
+    }
+    sets = {}
+    for entry, path in zip(job.params.sets, job.input.generated, strict=True):
+        counts = {"real": real[entry["dataset"]], "synthetic": len(read_table(path, "manifest"))}
+        sets[_key(entry)] = {**entry, **counts, "kept": {}, "metrics": {}}
+    for entry, path in zip(job.params.selections, job.input.selected, strict=True):
+        sets[_key(entry)]["kept"][entry["selection"]] = len(read_table(path, "selected"))
+    for entry, path in zip(job.params.metrics, job.input.metrics, strict=True):
+        sets[_key(entry)]["metrics"][entry["features"]] = read_yaml(path)
+    groups = {}
+    for arm, path in zip(job.params.arms, job.input.models, strict=True):
+        descriptors, contents = groups.setdefault((arm["dataset"], arm["trainer"]), ([], []))
+        descriptors.append(arm)
+        contents.append(read_yaml(path))
+    arms = {key: collect_arms(*models) for key, models in groups.items()}
+    write_text(job.output.summary, summarize(list(sets.values()), arms, job.params.baselines))
+
+
+def _key(entry):
+    return entry["dataset"], entry["controlnet"]
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821
