@@ -163,8 +163,9 @@ rule summary:
     input:
         **get_summary_inputs(),
     output:
-        summary=report(
-            "results/report/summary.md",
+        summary="results/report/summary.md",
+        html=report(
+            "results/report/summary.html",
             caption="../resources/report/summary.rst",
             category="Training",
             labels={"figure": "summary"},

@@ -12,7 +12,7 @@ from cia.reporting.arms import (
     seeds_words,
 )
 from cia.reporting.style import describe
-from cia.reporting.tables import markdown_table
+from cia.reporting.tables import markdown_page
 from cia.tables import write_table
 
 
@@ -21,11 +21,9 @@ def main(job):
     baseline = find_baseline(arms, job.params.baselines)
     names = job.wildcards
     title = f"Test {main_metric(arms)} of {names.trainer} on {names.dataset}, by training set"
-    headers, rows = arm_cells(arms, baseline)
-    text = f"# {title}\n\n{seeds_words(arms).capitalize()}.\n\n"
-    text += markdown_table(headers, rows, range(2, len(headers)))
+    parts = [f"{seeds_words(arms).capitalize()}.", arm_cells(arms, baseline)]
     write_table(job.output.csv, arm_table(arms, baseline))
-    write_text(job.output.markdown, text)
+    write_text(job.output.markdown, markdown_page(title, parts))
     draw_arms(job.output.figure, arms, baseline, title, describe(title, job.input))
 
 

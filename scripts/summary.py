@@ -4,6 +4,7 @@ from cia.files import read_yaml, write_text
 from cia.jobs import run
 from cia.reporting.arms import collect_arms
 from cia.reporting.summary import summarize
+from cia.reporting.tables import html_page, markdown_page
 from cia.tables import read_table
 
 
@@ -26,7 +27,9 @@ def main(job):
         descriptors.append(arm)
         contents.append(read_yaml(path))
     arms = {key: collect_arms(*models) for key, models in groups.items()}
-    write_text(job.output.summary, summarize(list(sets.values()), arms, job.params.baselines))
+    parts = summarize(list(sets.values()), arms, job.params.baselines)
+    write_text(job.output.summary, markdown_page("Summary", parts))
+    write_text(job.output.html, html_page("Summary", parts))
 
 
 def _key(entry):

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from cia.reporting.style import INK, KEPT, MUTED, add_title, figure_style, new_figure, save_figure
-from cia.reporting.tables import format_share
+from cia.reporting.tables import Table, format_share
 
 NONE = "none"
 """Controlnet and selection of an arm without synthetic images."""
@@ -161,15 +161,8 @@ def arm_table(arms: Sequence[Arm], baseline: Arm | None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def arm_cells(arms: Sequence[Arm], baseline: Arm | None) -> tuple[list[str], list[list[str]]]:
-    """Turn arms into cells for people, the metric to compare by first.
-
-    Returns
-    -------
-    headers : list of str
-    rows : list of list of str
-        The first two columns are words, the others numbers.
-    """
+def arm_cells(arms: Sequence[Arm], baseline: Arm | None) -> Table:
+    """Turn arms into cells for people, the metric to compare by first."""
     first = main_metric(arms)
     others = [metric for metric in arms[0].values if metric != first]
     headers = ["arm", "training images", first]
@@ -181,7 +174,7 @@ def arm_cells(arms: Sequence[Arm], baseline: Arm | None) -> tuple[list[str], lis
             gap = None if arm is baseline else difference(arm, baseline, first)
             cells.append(estimate_words(gap, signed=True) if gap else "")
         rows.append([*cells, *(_words(arm, metric) for metric in others)])
-    return headers, rows
+    return Table(headers, rows, range(2, len(headers)))
 
 
 def _words(arm: Arm, metric: str) -> str:

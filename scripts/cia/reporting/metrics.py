@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from cia.reporting.tables import format_number
+from cia.reporting.tables import Table, format_number
 
 _FIRST = ["features", "metric", "value", "low", "high", "std", "floor", "direction"]
 _LAST = ["n_real", "n_synthetic", "dimensions", "note"]
@@ -44,18 +44,11 @@ def metric_rows(files: list[Mapping]) -> pd.DataFrame:
     return table[[*first, *others, *last]]
 
 
-def metric_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]], list[int]]:
+def metric_cells(table: pd.DataFrame) -> Table:
     """Turn the rows into cells for people.
 
     Spread and interval stand beside the value; whether smaller or larger is better is said in
     words.
-
-    Returns
-    -------
-    headers : list of str
-    rows : list of list of str
-    numbers : list of int
-        Columns of numbers.
     """
     drawn = {"features", "metric", "value", "low", "high", "std", "direction", "note"}
     others = [name for name in table.columns if name not in drawn]
@@ -65,7 +58,8 @@ def metric_cells(table: pd.DataFrame) -> tuple[list[str], list[list[str]], list[
         better = {"lower": "smaller", "higher": "larger"}.get(row.get("direction"), "")
         cells = [row["features"], row["metric"].replace("_", " "), value_words(row), better]
         rows.append([*cells, *(_plain(row[name]) for name in others), row["note"] or ""])
-    return [name.replace("_", " ") for name in headers], rows, [2, *range(4, 4 + len(others))]
+    numbers = [2, *range(4, 4 + len(others))]
+    return Table([name.replace("_", " ") for name in headers], rows, numbers)
 
 
 def value_words(row: Mapping) -> str:

@@ -12,23 +12,24 @@ from cia.reporting.arms import (
     seeds_words,
 )
 from cia.reporting.metrics import value_words
-from cia.reporting.tables import format_share, markdown_table
+from cia.reporting.tables import Part, Table, format_share
 
 _MOST_ARMS = 10
 _MOST_METRICS = 3
 
-_WHERE = """- Every figure and table: results/report/ (report.html has them on one page)
-- Kept images, best first: results/{dataset}/{controlnet}/selected/
-- Training sets: data/mixed/; weights and test metrics: results/{dataset}/{controlnet}/models/
-"""
+_WHERE = (
+    "Every figure and table: results/report/ (report.html has them on one page)",
+    "Kept images, best first: results/{dataset}/{controlnet}/selected/",
+    "Training sets: data/mixed/; weights and test metrics: results/{dataset}/{controlnet}/models/",
+)
 
 
 def summarize(
     sets: Sequence[Mapping],
     groups: Mapping[tuple[str, str], Sequence[Arm]],
     baselines: Sequence[str],
-) -> str:
-    """Write the summary: Markdown whose tables are aligned for a terminal.
+) -> list[Part]:
+    """Return the summary's tables and words.
 
     Parameters
     ----------
@@ -40,15 +41,15 @@ def summarize(
     baselines : sequence of str
         Mixes of the real images alone, see `find_baseline`.
     """
-    parts = ["# Summary", _sets_table(sets)]
+    parts: list[Part] = [_sets_table(sets)]
     if groups:
         parts += [_arms_table(groups, baselines), _arms_words(groups)]
     first = sets[0] if len(sets) == 1 else {}
     names = {name: first.get(name, f"{{{name}}}") for name in ("dataset", "controlnet")}
-    return "\n\n".join([*(part.strip() for part in parts), _WHERE.format(**names)])
+    return [*parts, [point.format(**names) for point in _WHERE]]
 
 
-def _sets_table(sets: Sequence[Mapping]) -> str:
+def _sets_table(sets: Sequence[Mapping]) -> Table:
     measured = list(
         dict.fromkeys(
             (features, metric)
@@ -68,10 +69,10 @@ def _sets_table(sets: Sequence[Mapping]) -> str:
             for features, metric in measured
         ]
         rows.append([entry["dataset"], entry["controlnet"], *counts, *metrics])
-    return markdown_table(headers, rows, (2, 3, *range(5, len(headers))))
+    return Table(headers, rows, (2, 3, *range(5, len(headers))))
 
 
-def _arms_table(groups: Mapping, baselines: Sequence[str]) -> str:
+def _arms_table(groups: Mapping, baselines: Sequence[str]) -> Table:
     most = max(2, _MOST_ARMS // len(groups))
     headers = ["dataset", "trainer", "arm", "training images", "test", "to real only"]
     rows = []
@@ -83,7 +84,7 @@ def _arms_table(groups: Mapping, baselines: Sequence[str]) -> str:
             gap = "" if baseline is None or arm is baseline else _gap(arm, baseline, metric)
             result = f"{metric} {format_share(value.mean)}"
             rows.append([dataset, trainer, arm.label, arm.images, result, gap])
-    return markdown_table(headers, rows, (4, 5))
+    return Table(headers, rows, (4, 5))
 
 
 def _most_telling(

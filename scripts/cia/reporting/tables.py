@@ -3,6 +3,7 @@
 import html
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -18,8 +19,8 @@ _PAGE = """<!doctype html>
 body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
 h1 {{ font-size: 1.25rem; margin: 0 0 .5rem }}
-p {{ margin: 0 0 1rem; color: var(--muted) }}
-div {{ overflow-x: auto }}
+p, ul {{ margin: 0 0 1rem; color: var(--muted) }}
+div {{ overflow-x: auto; margin: 0 0 1rem }}
 table {{ border-collapse: collapse; width: 100% }}
 th, td {{ padding: .4rem .7rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top }}
@@ -30,20 +31,14 @@ tbody tr:nth-child(even) {{ background: var(--band) }}
 </head>
 <body>
 <h1>{title}</h1>
-<p>{intro}</p>
-<div><table>
-<thead><tr>{head}</tr></thead>
-<tbody>
 {body}
-</tbody>
-</table></div>
 </body>
 </html>
 """
 
 
 def format_number(value: float | int | None, signed: bool = False) -> str:
-    """Write a number so that a person can compare it: three digits that count, no exponent.
+    """Write a number so that a person can compare it: three digits that count.
 
     What is missing, or not a number, is a dash.
     """
@@ -52,9 +47,11 @@ def format_number(value: float | int | None, signed: bool = False) -> str:
     sign = "+" if signed else ""
     if isinstance(value, int):
         return f"{value:{sign},}"
-    if value == 0 or 1e-4 <= abs(value) < 1000:
-        digits = 3 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
-        return f"{value:{sign}.{min(digits, 6)}f}"
+    if value == 0:
+        return "0"
+    if 1e-4 <= abs(value) < 1000:
+        digits = max(0, 2 - math.floor(math.log10(abs(value))))
+        return f"{value:{sign}.{digits}f}"
     return f"{value:{sign},.0f}" if abs(value) >= 1000 else f"{value:{sign}.2e}"
 
 
@@ -65,52 +62,80 @@ def format_share(value: float | None, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.3f}"
 
 
-def markdown_table(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()
-) -> str:
-    """Return a Markdown table whose columns are padded, so that the source is a table to the eye.
+@dataclass(frozen=True)
+class Table:
+    """Cells for people.
 
-    Parameters
+    Attributes
     ----------
     headers : sequence of str
     rows : sequence of sequence of str
-        Cells; `|` and line breaks in them are escaped.
     numbers : sequence of int
         Columns that are set flush right.
     """
-    cells = [[_cell(text) for text in row] for row in [headers, *rows]]
-    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(headers))]
-    rule = ["-" * (w - 1) + ":" if c in numbers else "-" * w for c, w in enumerate(widths)]
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: Sequence[int] = ()
+
+
+Part = str | list[str] | Table
+"""Part of a page: a paragraph, a list of points, or a table."""
+
+
+def markdown_page(title: str, parts: Sequence[Part]) -> str:
+    """Return a page in Markdown."""
+    texts = [f"# {title}"]
+    for part in parts:
+        if isinstance(part, Table):
+            texts.append(markdown_table(part))
+        else:
+            texts.append(part if isinstance(part, str) else "\n".join(f"- {x}" for x in part))
+    return "\n\n".join(texts) + "\n"
+
+
+def markdown_table(table: Table) -> str:
+    """Return a Markdown table whose columns are padded, so that the source is a table to the eye.
+
+    `|` and line breaks in cells are escaped.
+    """
+    cells = [[_cell(text) for text in row] for row in [table.headers, *table.rows]]
+    columns = range(len(table.headers))
+    widths = [max(3, *(len(row[column]) for row in cells)) for column in columns]
+    rule = ["-" * (widths[c] - 1) + (":" if c in table.numbers else "-") for c in columns]
     lines = [
         [
-            text.rjust(width) if column in numbers else text.ljust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+            text.rjust(width) if column in table.numbers else text.ljust(width)
+            for column, text, width in zip(columns, row, widths, strict=True)
         ]
         for row in [cells[0], rule, *cells[1:]]
     ]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def html_page(
-    title: str,
-    intro: str,
-    headers: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    numbers: Sequence[int] = (),
-) -> str:
-    """Return a self-contained HTML page with one table, for light and dark screens."""
+def html_page(title: str, parts: Sequence[Part]) -> str:
+    """Return a self-contained HTML page, for light and dark screens."""
+    body = "\n".join(_html_part(part) for part in parts)
+    return _PAGE.format(title=html.escape(title), body=body)
 
-    def line(row: Sequence[str], tag: str) -> str:
-        return "".join(
-            f"<{tag}{' class=number' if column in numbers else ''}>{html.escape(text)}</{tag}>"
-            for column, text in enumerate(row)
-        )
 
-    return _PAGE.format(
-        title=html.escape(title),
-        intro=html.escape(intro),
-        head=line(headers, "th"),
-        body="\n".join(f"<tr>{line(row, 'td')}</tr>" for row in rows),
+def _html_part(part: Part) -> str:
+    if isinstance(part, str):
+        return f"<p>{html.escape(part)}</p>"
+    if isinstance(part, list):
+        points = "".join(f"<li>{html.escape(point)}</li>" for point in part)
+        return f"<ul>{points}</ul>"
+    head = _html_row(part, part.headers, "th")
+    rows = "\n".join(f"<tr>{_html_row(part, row, 'td')}</tr>" for row in part.rows)
+    return (
+        f"<div><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
+    )
+
+
+def _html_row(table: Table, row: Sequence[str], tag: str) -> str:
+    return "".join(
+        f"<{tag}{' class=number' if column in table.numbers else ''}>{html.escape(text)}</{tag}>"
+        for column, text in enumerate(row)
     )
 
 

@@ -1,0 +1,560 @@
+"""The report: what is shown is what the files say, and the same files give the same bytes."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from PIL import ImageColor
+from snakemake.iocontainers import InputFiles, OutputFiles, Params, Wildcards
+
+import report_arms
+import report_curves
+import report_metrics
+import report_scores
+import report_sheet
+import summary
+from cia import config
+from cia.digits import draw_scene, pool, scene_rng
+from cia.errors import UserError
+from cia.files import digest_file, write_yaml
+from cia.images import load_image, read_png_text, save_png
+from cia.reporting.arms import (
+    NONE,
+    arm_table,
+    collect_arms,
+    difference,
+    estimate,
+    find_baseline,
+    seeds_words,
+)
+from cia.reporting.curves import Run, mean_curve
+from cia.reporting.histograms import bin_edges
+from cia.reporting.metrics import metric_cells, metric_rows
+from cia.reporting.selections import find_cut, judged_images
+from cia.reporting.sheets import Tile, draw_sheet, sample_rows, sheet_rows
+from cia.reporting.style import DROPPED, KEPT
+from cia.reporting.tables import Table, format_number, html_page, markdown_table
+from cia.tables import read_table, write_table
+
+CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+TOP_P = {"method": "top_p", "value": 0.5, "score": "mahalanobis", "order": "auto"}
+
+
+def job(inputs, outputs, params, wildcards):
+    """A job as Snakemake hands it to a script."""
+    return SimpleNamespace(
+        input=InputFiles(fromdict=inputs),
+        output=OutputFiles(fromdict=outputs),
+        params=Params(fromdict=params),
+        wildcards=Wildcards(fromdict=wildcards),
+    )
+
+
+def images_table(scores, kept, per_source=3):
+    """Synthetic images in the form that `judged_images` gives."""
+    rows = [
+        {
+            "id": f"p {number // per_source}_v{number % per_source:03d}",
+            "source": f"p {number // per_source}",
+            "variant": number % per_source,
+            "prompt": "",
+            "condition": "",
+            "image": "",
+            "score": score,
+            "kept": keep,
+        }
+        for number, (score, keep) in enumerate(zip(scores, kept, strict=True))
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def digit_set(tmp_path, monkeypatch):
+    """Four real scenes with three variants each, scored and half of them kept."""
+    monkeypatch.chdir(tmp_path)
+    real, plan, made, scores, labels = [], [], [], [], {"real": [], "made": []}
+    for number in range(4):
+        scene = draw_scene(scene_rng(7, number), pool("train"))
+        id_ = f"söme.{number} x_v000"
+        save_png(f"real/{id_}.png", scene.image)
+        save_png(f"maps/{id_}.png", 255 - scene.image)
+        size = {"width": 64, "height": 64, "sha256": ""}
+        real.append({"id": id_, "image": f"real/{id_}.png", **size, "caption": scene.caption})
+        label = "\n".join(
+            " ".join([str(digit), *(f"{value:.6f}" for value in box)])
+            for digit, box in zip(scene.digits, scene.boxes, strict=True)
+        )
+        labels["real"].append({"id": id_, "label": label})
+        for variant in range(3):
+            name = f"{id_}_v{variant:03d}"
+            save_png(f"made/{name}.png", np.roll(scene.image, variant, axis=2))
+            made.append({"id": name, "image": f"made/{name}.png", **size, "caption": ""})
+            labels["made"].append({"id": name, "label": label})
+            score = float((7 * (3 * number + variant)) % 12)
+            scores.append({"id": name, "image": f"made/{name}.png", "mahalanobis": score})
+            origin = {"source": id_, "variant": variant, "seed": 1, "negative_prompt": ""}
+            condition = {"condition": f"maps/{id_}.png", "condition_sha256": ""}
+            plan.append({"id": name, **origin, "prompt": "a prompt " * 40, **size, **condition})
+    kept = sorted((row for row in scores), key=lambda row: row["mahalanobis"])[:6]
+    selected = [
+        {"id": row["id"], "image": row["image"], "score": row["mahalanobis"], "rank": rank}
+        for rank, row in enumerate(kept, start=1)
+    ]
+    tables = {"real": (real, "manifest"), "generated": (made, "manifest"), "plan": (plan, "plan")}
+    tables |= {"selected": (selected, "selected"), "scores": (scores, None)}
+    tables |= {"real_labels": (labels["real"], "labels")}
+    tables |= {"generated_labels": (labels["made"], "labels")}
+    for name, (rows, kind) in tables.items():
+        write_table(f"{name}.csv", rows, kind)
+    return {name: f"{name}.csv" for name in tables}
+
+
+def sheet_job(inputs, output, **params):
+    params = {
+        "settings": TOP_P,
+        "task": "detection",
+        "classes": CLASSES,
+        "rows": 4,
+        "variants": 3,
+    } | params
+    names = {"dataset": "digits", "controlnet": "tiny", "selection": "best_half"}
+    return job(inputs, {"sheet": output}, params, names)
+
+
+# sheets
+
+
+def test_sheet_is_deterministic_and_says_what_it_was_drawn_from(digit_set):
+    for name in ("a.png", "b.png"):
+        report_sheet.main(sheet_job(digit_set, name))
+    assert digest_file("a.png") == digest_file("b.png")
+    text = read_png_text("a.png")
+    assert text["Title"] == "Selection best_half keeps 6 of 12 synthetic images"
+    assert text["Source"].split("\n") == sorted(digit_set.values())
+
+
+def test_sheet_shows_small_pictures_pixel_by_pixel(digit_set):
+    report_sheet.main(sheet_job(digit_set, "sheet.png"))
+    sheet = load_image("sheet.png")
+    assert 900 <= sheet.shape[1] <= 1200
+    picture = load_image(read_table("plan.csv", "plan")["condition"][0])
+    large = picture.repeat(3, axis=0).repeat(3, axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(sheet[..., 0], 192, axis=1)[:, :, ::48]
+    rows = (windows == large[0, ::48, 0]).all(axis=2)
+    found = [
+        (y, x)
+        for y, x in zip(*np.nonzero(rows), strict=True)
+        if np.array_equal(sheet[y : y + 192, x : x + 192], large)
+    ]
+    assert len(found) == 1
+
+
+def test_sheet_frames_tell_kept_from_dropped(digit_set):
+    report_sheet.main(sheet_job(digit_set, "sheet.png"))
+    sheet = load_image("sheet.png")
+    solid, dashed = (ImageColor.getrgb(color) for color in (KEPT, DROPPED))
+    counts = [int((sheet == color).all(axis=2).sum()) for color in (solid, dashed)]
+    side, thick = 192 + 3, 3
+    assert counts[0] >= 6 * 4 * side * thick
+    assert 6 * 4 * side * thick * 0.4 < counts[1] < 6 * 4 * side * thick
+
+
+def test_sheet_without_scores_shows_every_kept_mark(digit_set):
+    everything = read_table("generated.csv", "manifest")[["id", "image"]]
+    everything = everything.assign(score=0.0, rank=range(1, 13))
+    write_table("selected.csv", everything, "selected")
+    inputs = {name: path for name, path in digit_set.items() if name != "scores"}
+    report_sheet.main(sheet_job(inputs, "sheet.png", settings={"method": "all"}))
+    sheet = load_image("sheet.png")
+    assert not (sheet == ImageColor.getrgb(DROPPED)).all(axis=2).any()
+    assert (sheet == ImageColor.getrgb(KEPT)).all(axis=2).any()
+
+
+@pytest.mark.parametrize("size", [(96, 64), (768, 512), (512, 768), (40, 900)])
+def test_sheet_of_any_shape_stays_readable(tmp_path, size):
+    image = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
+    save_png(tmp_path / "p.png", image)
+    tile = Tile(str(tmp_path / "p.png"), text="word " * 100, kept=True, head="1.23")
+    draw_sheet(tmp_path / "s.png", "title " * 60, "", [("best", [tile] * 5)], {})
+    height, width, _ = load_image(tmp_path / "s.png").shape
+    assert 600 <= width <= 1200
+    assert height <= 800
+
+
+def test_sample_holds_best_and_worst_and_no_source_twice():
+    rng = np.random.default_rng(3)
+    images = images_table(rng.permutation(60).astype(float), [True] * 60)
+    sample = sample_rows(images, 5)
+    assert [item["rank"] for item in sample] == sorted(item["rank"] for item in sample)
+    assert (sample[0]["rank"], sample[-1]["rank"]) == (1, 60)
+    assert len({item["source"] for item in sample}) == 5
+    ids = images.set_index("id")["score"]
+    assert [ids[item["id"]] for item in sample] == [item["rank"] - 1 for item in sample]
+    ranks = np.array([item["rank"] for item in sample])
+    assert np.abs(ranks - (1, 16, 30, 45, 60)).max() <= 3
+
+
+def test_sample_follows_the_direction_and_ignores_the_order_of_rows():
+    images = images_table(np.arange(30.0), [True] * 30)
+    largest = sample_rows(images, 3, smaller_first=False)
+    assert largest[0]["id"] == images["id"].iloc[-1]
+    shuffled = images.sample(frac=1, random_state=0)
+    assert sample_rows(shuffled, 3, smaller_first=False) == largest
+
+
+def test_sample_of_few_pictures_is_all_of_them():
+    images = images_table(np.arange(6.0), [True] * 6)
+    assert len(sample_rows(images, 5)) == 2
+    assert len(sample_rows(images.assign(score=np.nan), 5)) == 2
+    assert sample_rows(images.iloc[:0], 5) == []
+
+
+def test_rows_start_with_the_chosen_image_and_keep_to_its_source(digit_set):
+    images = judged_images(
+        read_table("plan.csv", "plan"),
+        read_table("generated.csv", "manifest"),
+        read_table("scores.csv"),
+        "mahalanobis",
+        [],
+    )
+    sample = sample_rows(images, 4)
+    labels = {"real": {}, "synthetic": {}}
+    real = read_table("real.csv", "manifest")
+    rows = sheet_rows(images, sample, real, labels, "detection", CLASSES, 2)
+    for item, (_, tiles) in zip(sample, rows, strict=True):
+        assert len(tiles) == 4
+        assert tiles[0].image == f"real/{item['source']}.png"
+        assert tiles[1].image == f"maps/{item['source']}.png"
+        assert tiles[2].image == f"made/{item['id']}.png"
+        assert tiles[3].image.startswith(f"made/{item['source']}_v")
+        assert tiles[3].image != tiles[2].image
+    assert rows[0][1][2].head == "0"
+    assert rows[-1][0].startswith("worst")
+
+
+def test_labels_become_boxes_or_a_class_name(digit_set):
+    images = judged_images(
+        read_table("plan.csv", "plan"), read_table("generated.csv", "manifest"), None, None, []
+    )
+    real = read_table("real.csv", "manifest")
+    sample = sample_rows(images, 1)
+    source = sample[0]["source"]
+    boxes = {"real": {source: "3 0.5 0.25 0.5 0.125\n9 0.1 0.1 0.2 0.2"}, "synthetic": {}}
+    ((_, tiles),) = sheet_rows(images, sample, real, boxes, "detection", CLASSES, 1)
+    assert [box.name for box in tiles[0].boxes] == ["three", "nine"]
+    assert (tiles[0].boxes[0].cy, tiles[0].boxes[0].height) == (0.25, 0.125)
+    assert tiles[2].boxes == ()
+    classes = {"real": {source: "4"}, "synthetic": {}}
+    ((_, tiles),) = sheet_rows(images, sample, real, classes, "classification", CLASSES, 1)
+    assert tiles[0].head == "four"
+
+
+# score histograms
+
+
+def test_cut_lies_between_kept_and_dropped():
+    images = images_table([1.0, 2.0, 5.0, 9.0], [True, True, False, False])
+    assert find_cut(images, TOP_P) == 3.5
+    assert find_cut(images.assign(kept=~images["kept"]), TOP_P) == 3.5
+    assert find_cut(images, {"method": "threshold", "value": 4.2}) == 4.2
+
+
+def test_no_cut_is_made_up():
+    for kept in ([True] * 4, [False] * 4, [True, False, True, False]):
+        images = images_table([1.0, 2.0, 5.0, 9.0], kept)
+        assert find_cut(images, {"method": "random", "value": 2}) is None
+    scoreless = images_table([np.nan] * 2, [True, False])
+    assert find_cut(scoreless, TOP_P) is None
+
+
+@pytest.mark.parametrize("cut", [None, 3.5, 100.0, -1.0])
+def test_bins_hold_every_score_and_one_edge_is_the_cut(cut):
+    values = np.random.default_rng(1).gamma(3, 2, 500)
+    edges = bin_edges(values, cut)
+    assert np.histogram(values, edges)[0].sum() == 500
+    assert np.allclose(np.diff(edges), edges[1] - edges[0])
+    assert len(edges) <= 43
+    if cut == 3.5:
+        assert np.isclose(edges, cut).any()
+
+
+def test_bins_of_equal_scores():
+    assert np.histogram(np.full(5, 2.0), bin_edges(np.full(5, 2.0), None))[0].sum() == 5
+
+
+def test_score_histogram_is_deterministic(digit_set):
+    inputs = {name: digit_set[name] for name in ("plan", "generated", "selected", "scores")}
+    names = {"dataset": "digits", "controlnet": "tiny", "selection": "best_half"}
+    for name in ("a.png", "b.png"):
+        report_scores.main(job(inputs, {"figure": name}, {"settings": TOP_P}, names))
+    assert digest_file("a.png") == digest_file("b.png")
+    assert load_image("a.png").shape[1] == 1200
+    assert "Software" not in read_png_text("a.png")
+
+
+def test_unknown_score_is_named(digit_set):
+    with pytest.raises(UserError, match="no column 'realism', but id, image, mahalanobis"):
+        judged_images(
+            read_table("plan.csv", "plan"),
+            read_table("generated.csv", "manifest"),
+            read_table("scores.csv"),
+            "realism",
+            [],
+        )
+
+
+# metric tables
+
+
+def metric_file(features="tiny", **metrics):
+    return {"features": features, "n_real": 60, "n_synthetic": 180, "metrics": metrics}
+
+
+def test_metric_rows_carry_whatever_a_metric_holds():
+    fid = {"value": 12.5, "low": 11.0, "high": 14.0, "direction": "lower", "warning": "few, biased"}
+    kid = {"value": 0.01, "std": 0.002, "subsets": 100, "direction": "lower", "settings": {"a": 1}}
+    score = {"value": None, "direction": "higher", "reason": "no classes"}
+    table = metric_rows([metric_file(fid=fid), metric_file("vit", kid=kid, inception_score=score)])
+    assert table["metric"].tolist() == ["fid", "kid", "inception_score"]
+    assert table["subsets"].tolist()[1] == 100 and "settings" not in table
+    assert table["note"].tolist() == ["few, biased", "", "no classes"]
+    cells = metric_cells(table)
+    values = [row[cells.headers.index("value")] for row in cells.rows]
+    assert values == ["12.5 [11.0, 14.0]", "0.0100 ± 0.00200", "-"]
+    assert [row[cells.headers.index("better")] for row in cells.rows] == [
+        "smaller",
+        "smaller",
+        "larger",
+    ]
+    assert [row[cells.headers.index("subsets")] for row in cells.rows] == ["", "100", ""]
+
+
+class Rows(HTMLParser):
+    """Collects the cells of a page's tables."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows, self.inside = [], False
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        self.inside = tag in ("td", "th")
+
+    def handle_endtag(self, tag):
+        self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def test_metric_table_is_the_same_in_all_three_forms(tmp_path):
+    value = {"value": 3.14159265358979, "direction": "lower", "warning": "n < d | <b>"}
+    write_yaml(tmp_path / "tiny.yaml", metric_file(frechet_distance=value))
+    outputs = {name: tmp_path / f"m.{name}" for name in ("csv", "markdown", "html")}
+    names = {"dataset": "d", "controlnet": "c"}
+    report_metrics.main(job({"metrics": [tmp_path / "tiny.yaml"]}, outputs, {}, names))
+    assert read_table(outputs["csv"])["value"].tolist() == [3.14159265358979]
+    page = Rows()
+    page.feed(outputs["html"].read_text())
+    assert page.rows[1][:3] == ["tiny", "frechet distance", "3.14"]
+    assert page.rows[1][-1] == "n < d | <b>"
+    assert "prefers-color-scheme: dark" in outputs["html"].read_text()
+    markdown = outputs["markdown"].read_text().splitlines()
+    assert len({len(line) for line in markdown if line.startswith("|")}) == 1
+    assert "n < d \\| <b>" in markdown[-1]
+
+
+def test_numbers_keep_three_digits():
+    written = {0.012345: "0.0123", 1.5: "1.50", 12.345: "12.3", 999.4: "999", 12345.6: "12,346"}
+    written |= {0.0: "0", 180: "180", 1e-9: "1.00e-09", -2.5: "-2.50"}
+    assert {value: format_number(value) for value in written} == written
+    assert format_number(None) == format_number(float("nan")) == "-"
+
+
+def test_pages_escape_their_cells():
+    table = Table(["a|b"], [["<script>\n|"]])
+    assert markdown_table(table).splitlines()[2] == "| <script> \\| |"
+    assert "<script>" not in html_page("<script>", ["<script>", ["<script>"], table])
+
+
+# arms
+
+
+def trained(mix, seed, value, controlnet=NONE, selection=NONE, synthetic=0):
+    arm = {"mix": mix, "controlnet": controlnet, "selection": selection, "seed": seed}
+    counts = {"train_real": 60, "train_synthetic": synthetic, "val": 40, "test": 200}
+    test = {"mAP50": value + 0.2, "mAP50-95": value}
+    return arm, {"n": counts, "test": test, "epochs": 3, "best_epoch": 2, "steps": 12}
+
+
+def models(seeds=4):
+    rng = np.random.default_rng(5)
+    found = []
+    for mix, controlnet, selection, synthetic, level in (
+        ("plus", "canny", "all", 60, 0.5),
+        ("real", NONE, NONE, 0, 0.4),
+        ("twice", NONE, NONE, 0, 0.45),
+        ("plus", "canny", "best", 60, 0.55),
+    ):
+        for seed in range(seeds):
+            value = float(level + rng.normal(0, 0.02))
+            found.append(trained(mix, seed, value, controlnet, selection, synthetic))
+    return found
+
+
+def test_none_means_the_same_as_in_the_config():
+    assert NONE == config.NONE
+
+
+def test_arms_are_grouped_by_training_set_and_named_apart():
+    arms = collect_arms(*zip(*models(), strict=True))
+    assert [arm.label for arm in arms] == ["plus: all", "real", "twice", "plus: best"]
+    assert arms[0].images == "60 real + 60 synthetic"
+    assert list(arms[0].values["mAP50-95"]) == [0, 1, 2, 3]
+    two = [*models(1), trained("plus", 0, 0.5, "pose", "all", 60)]
+    labels = [arm.label for arm in collect_arms(*zip(*two, strict=True))]
+    assert labels[-1] == "plus: pose, all" and labels[0] == "plus: canny, all"
+
+
+def test_intervals_are_students_and_need_three_seeds():
+    values = [0.41, 0.44, 0.39, 0.47]
+    mean, low, high = estimate(values)
+    expected = scipy.stats.t.interval(0.95, 3, np.mean(values), scipy.stats.sem(values))
+    assert (low, high) == pytest.approx(expected)
+    assert mean == pytest.approx(np.mean(values))
+    assert estimate(values[:2])[1:] == (None, None)
+
+
+def test_differences_are_paired_by_seed():
+    arms = collect_arms(*zip(*models(), strict=True))
+    baseline = find_baseline(arms, ["missing", "real", "twice"])
+    assert baseline.mix == "real"
+    gap = difference(arms[0], baseline, "mAP50-95")
+    pairs = [arms[0].values["mAP50-95"][s] - baseline.values["mAP50-95"][s] for s in range(4)]
+    interval = scipy.stats.ttest_1samp(pairs, 0).confidence_interval(0.95)
+    assert gap == pytest.approx((np.mean(pairs), interval.low, interval.high))
+
+
+def test_differences_without_a_common_seed_have_no_interval():
+    pairs = [trained("real", seed, 0.4) for seed in range(3)]
+    pairs += [trained("twice", seed, 0.5) for seed in range(3, 6)]
+    real, twice = collect_arms(*zip(*pairs, strict=True))
+    assert difference(twice, real, "mAP50-95") == (pytest.approx(0.1), None, None)
+
+
+def test_arm_table_has_all_values_and_no_difference_to_itself():
+    arms = collect_arms(*zip(*models(), strict=True))
+    table = arm_table(arms, find_baseline(arms, ["real"])).set_index(["mix", "selection", "metric"])
+    assert np.isnan(table.loc[("real", NONE, "mAP50-95"), "difference"])
+    row = table.loc[("plus", "best", "mAP50-95")]
+    values = [float(value) for value in row["values"].split(";")]
+    assert values == list(arms[3].values["mAP50-95"].values())
+    assert row["difference_low"] < row["difference"] < row["difference_high"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        (1, "one seed per arm: no interval"),
+        (2, "2 seeds per arm: too few for an interval"),
+        (3, "means over 3 seeds, 95 % intervals"),
+    ],
+)
+def test_words_on_seeds_are_honest(seeds, words):
+    arms = collect_arms(*zip(*models(seeds), strict=True))
+    assert seeds_words(arms).startswith(words)
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_arm_comparison_and_curves(tmp_path, seeds):
+    arms, contents = zip(*models(seeds), strict=True)
+    metrics, curves = [], []
+    for number, content in enumerate(contents):
+        metrics.append(tmp_path / f"{number}.yaml")
+        curves.append(tmp_path / f"{number}.csv")
+        write_yaml(metrics[-1], content)
+        losses = {"epoch": [1, 2, 3], "train_loss": [3.0, 2.0, 1.5]}
+        write_table(curves[-1], pd.DataFrame(losses | {"val_mAP50-95": [0.1, 0.4, 0.3]}))
+    names = {"dataset": "d", "trainer": "t"}
+    params = {"arms": list(arms), "baselines": ["real"]}
+    for name in "ab":
+        figures = {"figure": tmp_path / f"{name}.png", "csv": tmp_path / f"{name}.csv"}
+        outputs = figures | {"markdown": tmp_path / f"{name}.md"}
+        report_arms.main(job({"metrics": metrics}, outputs, params, names))
+        outputs = {"figure": tmp_path / f"curves_{name}.png"}
+        report_curves.main(job({"metrics": metrics, "curves": curves}, outputs, params, names))
+    for pattern in ("{}.png", "{}.csv", "{}.md", "curves_{}.png"):
+        first, second = (tmp_path / pattern.format(name) for name in "ab")
+        assert digest_file(first) == digest_file(second)
+    text = (tmp_path / "a.md").read_text()
+    assert "difference to real" in text and ("[" in text) == (seeds == 4)
+
+
+def test_mean_curve_is_over_steps_and_ends_with_the_shortest():
+    curves = [
+        pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [3.0, 2.0, 1.0]}),
+        pd.DataFrame({"epoch": [1, 2], "train_loss": [5.0, 4.0]}),
+    ]
+    runs = [Run("arm", curve, steps=8, best_epoch=1) for curve in curves]
+    steps, values = mean_curve(runs, "train_loss")
+    assert steps.tolist() == [8, 16] and values.tolist() == [4.0, 3.0]
+
+
+# summary
+
+
+def test_summary_counts_and_compares(digit_set):
+    descriptors, contents = zip(*models(3), strict=True)
+    files = []
+    for number, content in enumerate(contents):
+        files.append(f"{number}.yaml")
+        write_yaml(files[-1], content)
+    write_yaml("m.yaml", metric_file(fid={"value": 12.3, "direction": "lower"}))
+    set_ = {"dataset": "digits", "controlnet": "canny"}
+    inputs = {
+        "real": [digit_set["real"]],
+        "generated": [digit_set["generated"]],
+        "selected": [digit_set["selected"]],
+        "metrics": ["m.yaml"],
+        "models": files,
+    }
+    params = {
+        "datasets": [{"dataset": "digits"}],
+        "sets": [set_],
+        "selections": [set_ | {"selection": "best_half"}],
+        "metrics": [set_ | {"features": "tiny"}],
+        "arms": [arm | {"dataset": "digits", "trainer": "yolov8n"} for arm in descriptors],
+        "baselines": ["real"],
+    }
+    outputs = {"summary": "summary.md", "html": "summary.html"}
+    summary.main(job(inputs, outputs, params, {}))
+    lines = Path("summary.md").read_text().splitlines()
+    assert len(lines) <= 25
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert ["digits", "canny", "4", "12", "best_half 6", "12.3"] in cells
+    best = next(row for row in cells if row[2:3] == ["plus: best"])
+    assert best[3] == "60 real + 60 synthetic" and best[5].startswith("+0.1")
+    page = Rows()
+    page.feed(Path("summary.html").read_text())
+    assert best in page.rows
+
+
+def test_summary_of_many_arms_stays_short_and_says_so(digit_set):
+    from cia.reporting.summary import summarize
+    from cia.reporting.tables import markdown_page
+
+    pairs = [trained("real", 0, 0.1)]
+    pairs += [trained(f"mix{n}", 0, 0.2 + n / 100, "c", "all", 60) for n in range(30)]
+    arms = collect_arms(*zip(*pairs, strict=True))
+    text = markdown_page("Summary", summarize([], {("d", "t"): arms}, ["real"]))
+    assert len(text.splitlines()) <= 25
+    assert "| real " in text and "mix29" in text and "mix3:" not in text
+    assert "21 more" in text
