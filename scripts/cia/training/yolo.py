@@ -35,12 +35,7 @@ def train(training: Training) -> Trained:
     """
     ultralytics = _import_quietly(training.work)
     run = training.work / "run"
-    last = run / "weights" / "last.pt"
-    if (run / "results.csv").exists() and last.exists() and not _is_finished(training, run):
-        ultralytics.YOLO(last).train(resume=True)
-    elif not _is_finished(training, run):
-        model = ultralytics.YOLO(_model_file(training.settings["model"]), task="detect")
-        model.train(**_arguments(training, run))
+    _train_or_resume(ultralytics, training, run)
     best = training.output / "best.pt"
     shutil.copy2(run / "weights" / "best.pt", best)
     model = ultralytics.YOLO(best)
@@ -53,6 +48,18 @@ def train(training: Training) -> Trained:
         test=_summary(test),
         per_class=_per_class(test, training.classes),
     )
+
+
+def _train_or_resume(ultralytics: Any, training: Training, run: Path) -> None:
+    """Train, or go on from the last epoch of a training that was killed."""
+    last = run / "weights" / "last.pt"
+    if not last.exists():
+        model = ultralytics.YOLO(_model_file(training.settings["model"]), task="detect")
+        model.train(**_arguments(training, run))
+        return
+    model = ultralytics.YOLO(last)
+    if model.ckpt["epoch"] >= 0:  # -1 in the weights of a training that has ended
+        model.train(resume=True)
 
 
 def _import_quietly(work: Path) -> Any:
@@ -105,12 +112,6 @@ def _arguments(training: Training, run: Path) -> dict:
     return arguments | settings["options"]
 
 
-def _is_finished(training: Training, run: Path) -> bool:
-    results = run / "results.csv"
-    best = run / "weights" / "best.pt"
-    return results.exists() and best.exists() and (training.work / "finished").exists()
-
-
 def _validate(model: Any, training: Training, split: str) -> Any:
     return model.val(
         data=str((training.mix / "data.yaml").resolve()),
@@ -145,6 +146,8 @@ def _per_class(box: Any, classes: list[str]) -> dict:
 
 def _curves(results: Path) -> pd.DataFrame:
     table = pd.read_csv(results, skipinitialspace=True)
+    # An epoch is logged before it is saved, so a kill in between leaves it there twice.
+    table = table.drop_duplicates("epoch", keep="last").reset_index(drop=True)
     losses = table[[name for name in table.columns if name.startswith("train/")]]
     curves = pd.DataFrame({"epoch": table["epoch"].astype(int), "train_loss": losses.sum(axis=1)})
     return curves.assign(**{new: table[old] for old, new in _COLUMNS.items()})

@@ -1,0 +1,168 @@
+"""Training sets: right pictures, right labels, in a folder that can be moved."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cia.errors import UserError
+from cia.images import save_png
+from cia.mixing import choose_entries, labeled, require_no_leak, write_mix
+from cia.tables import read_table
+
+NAMES = ["a_b.c d", "IMG_0001", "Größe ü", "x.y.z", "plain"]
+PLAIN = {"synthetic": 0, "unit": "ratio", "keep_training_size": False, "duplicate": 1}
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Real splits and a synthetic set whose names collide, with odd characters and suffixes."""
+
+    def make(folder: str, names: list[str], suffix: str, value: int) -> pd.DataFrame:
+        rows = []
+        for index, name in enumerate(names):
+            path = tmp_path / folder / "images" / f"{name}{suffix}"
+            pixels = np.full((64, 64, 3), 3 * index + value, np.uint8)
+            pixels[16:48, 16:48] += 120
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_png(path.with_suffix(".png"), pixels)
+            path.with_suffix(".png").rename(path)
+            rows.append({"id": name, "image": str(path), "label": "0 0.5 0.5 0.5 0.5"})
+        rows[-1]["label"] = ""
+        return pd.DataFrame(rows)
+
+    splits = {
+        name: make(f"images/{name}", NAMES, suffix, value)
+        for name, suffix, value in (
+            ("train", ".PNG", 10),
+            ("val", ".png", 40),
+            ("test", ".png", 70),
+        )
+    }
+    return splits, make("synthetic", [*NAMES, *(f"s{n}" for n in range(7))], ".png", 90)
+
+
+def counts(entries: pd.DataFrame) -> dict:
+    return entries[entries["split"] == "train"]["origin"].value_counts().to_dict()
+
+
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        ({}, {"real": 5}),
+        ({"duplicate": 3}, {"real": 15}),
+        ({"synthetic": 1.0}, {"real": 5, "synthetic": 5}),
+        ({"synthetic": 2.0}, {"real": 5, "synthetic": 10}),
+        ({"synthetic": 3, "unit": "count"}, {"real": 5, "synthetic": 3}),
+        ({"synthetic": 99, "unit": "count"}, {"real": 5, "synthetic": 12}),
+        ({"synthetic": 0.4, "keep_training_size": True}, {"real": 3, "synthetic": 2}),
+        ({"synthetic": 2.0, "keep_training_size": True}, {"synthetic": 10}),
+    ],
+)
+def test_numbers_are_as_asked(sources, change, expected):
+    assert counts(choose_entries(*sources, {**PLAIN, **change}, seed=0)) == expected
+
+
+def test_the_best_synthetic_images_come_first(sources):
+    entries = choose_entries(*sources, {**PLAIN, "synthetic": 3, "unit": "count"}, seed=0)
+    taken = entries[entries["origin"] == "synthetic"]["id"].tolist()
+    assert taken == sources[1]["id"].tolist()[:3]
+
+
+def test_what_makes_room_depends_on_the_seed_alone(sources):
+    settings = {**PLAIN, "synthetic": 0.4, "keep_training_size": True}
+    kept = "split == 'train' and origin == 'real'"
+    left = [
+        set(choose_entries(*sources, settings, seed).query(kept)["id"])
+        for seed in (1, 1, 2, 3, 4, 5)
+    ]
+    assert left[0] == left[1]
+    assert any(other != left[0] for other in left[2:])
+
+
+def test_val_and_test_stay_real(sources):
+    entries = choose_entries(*sources, {**PLAIN, "synthetic": 2.0}, seed=0)
+    assert set(entries[entries["split"] != "train"]["origin"]) == {"real"}
+
+
+def test_pictures_without_label_are_left_out_and_empty_labels_stay():
+    manifest = pd.DataFrame({"id": ["a", "b", "c"], "image": ["a.png", "b.png", "c.png"]})
+    labels = pd.DataFrame({"id": ["c", "a"], "label": ["", "0 0.5 0.5 0.1 0.1"]})
+    assert labeled(manifest, labels)["id"].tolist() == ["a", "c"]
+
+
+def test_the_folder_holds_every_entry_with_its_own_label(sources, tmp_path):
+    entries = choose_entries(*sources, {**PLAIN, "synthetic": 2.0, "duplicate": 2}, seed=0)
+    folder = tmp_path / "mix"
+    write_mix(folder, entries, "detection", ["thing"])
+    table = read_table(folder / "dataset.csv", "mixed")
+    assert len(table) == len(entries)
+    for row, entry in zip(table.itertuples(), entries.itertuples(), strict=True):
+        with open(entry.image, "rb") as source:
+            assert (folder / row.image).read_bytes() == source.read()
+        assert (folder / row.label).read_text().strip() == entry.label
+    listed = (folder / "train.txt").read_text().splitlines()
+    assert listed == [f"./{row.image}" for row in table.itertuples() if row.split == "train"]
+    for path in folder.rglob("*.*"):
+        if path.suffix in (".yaml", ".txt", ".csv"):
+            assert str(tmp_path) not in path.read_text()
+
+
+def test_files_of_an_earlier_mix_are_gone(sources, tmp_path):
+    folder = tmp_path / "mix"
+    settings = {**PLAIN, "synthetic": 2.0}
+    write_mix(folder, choose_entries(*sources, settings, 0), "detection", ["thing"])
+    write_mix(folder, choose_entries(*sources, PLAIN, 0), "detection", ["thing"])
+    assert not list(folder.rglob("*/synthetic/*"))
+
+
+def test_ultralytics_reads_the_folder_where_it_was_moved_to(sources, tmp_path, monkeypatch):
+    """No background that was labeled, no duplicate lost, from any folder, under any name."""
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "settings"))
+    from cia.yolo import import_ultralytics
+
+    import_ultralytics()
+    from ultralytics.cfg import get_cfg
+    from ultralytics.data.build import build_yolo_dataset
+    from ultralytics.data.utils import check_det_dataset
+
+    entries = choose_entries(*sources, {**PLAIN, "synthetic": 1.0, "duplicate": 2}, seed=0)
+    write_mix(tmp_path / "mix", entries, "detection", ["thing"])
+    moved = tmp_path / "images" / "moved here"
+    shutil.move(tmp_path / "mix", moved)
+    shutil.rmtree(tmp_path / "synthetic")
+    monkeypatch.chdir(tmp_path / "images")
+    data = check_det_dataset(str(moved / "data.yaml"))
+    dataset = build_yolo_dataset(get_cfg(overrides={"imgsz": 64}), data["train"], 4, data)
+    with_boxes = sum(len(label["cls"]) > 0 for label in dataset.labels)
+    train = entries[entries["split"] == "train"]
+    assert len(dataset.labels) == len(train) == 15
+    assert with_boxes == (train["label"] != "").sum() == 13
+    assert data["names"] == {0: "thing"}
+
+
+def manifests(**digests: list[str]) -> dict[str, pd.DataFrame]:
+    return {
+        split: pd.DataFrame(
+            {
+                "id": [f"{split}{n}" for n in range(len(values))],
+                "image": [f"{split}/{n}.png" for n in range(len(values))],
+                "sha256": values,
+            }
+        )
+        for split, values in digests.items()
+    }
+
+
+def test_a_picture_in_two_splits_is_an_error_that_names_both():
+    found = manifests(train=["1", "2"], val=["3"], test=["4", "2"])
+    with pytest.raises(UserError, match="train and test: train/1.png and test/1.png"):
+        require_no_leak(found, [])
+
+
+def test_synthetic_images_of_pictures_outside_train_are_refused():
+    found = manifests(train=["1"], val=["2"], test=["3"])
+    require_no_leak(found, ["train0", "train0"])
+    with pytest.raises(UserError, match="not in the training split: val0"):
+        require_no_leak(found, ["train0", "val0"])
