@@ -5,9 +5,10 @@ set -euo pipefail
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 "$1" -m venv "$room/venv"
-"$room/venv/bin/pip" install --quiet -r requirements.in
-# The resolver can't satisfy this one beside mediapipe (see requirements.txt).
-"$room/venv/bin/pip" install --quiet --no-deps "snakemake-executor-plugin-slurm>=2.7.1"
+grep -v '^ciagen' requirements.in > "$room/requirements.in"
+"$room/venv/bin/pip" install --quiet -r "$room/requirements.in"
+# The resolver can't satisfy the plugin beside mediapipe (see below); of the peer we want one file.
+"$room/venv/bin/pip" install --quiet --no-deps "snakemake-executor-plugin-slurm>=2.7.1" ciagen==1.0.1
 {
   cat <<'HEAD'
 # Exact versions of everything, written by `make lock`. Install with --no-deps:
@@ -17,6 +18,6 @@ trap 'rm -rf "$room"' EXIT
 #   all that they use, and needs no display libraries.
 HEAD
   "$room/venv/bin/pip" freeze |
-    grep -v -E '^(pip|setuptools|opencv-python|opencv-python-headless)=' |
+    grep -v -i -E '^(pip|setuptools|opencv-python|opencv-python-headless)=' |
     sed 's/^opencv-contrib-python==/opencv-contrib-python-headless==/'
 } > requirements.txt

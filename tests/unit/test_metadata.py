@@ -1,0 +1,80 @@
+"""metadata.yaml can be read by the peer's own filter, which then keeps the same images."""
+
+import importlib.util
+import logging
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cia.files import write_yaml
+from cia.filtering import select
+from cia.metadata import gather_metadata
+
+NAME = {"dataset": "birds", "controlnet": "canny"}
+
+
+@pytest.fixture
+def peer_filter(monkeypatch):
+    """ciagen 1.0.1's own `filter_generated`, from its own file.
+
+    Importing the package whole fails with current transformers. Its filter needs of it the names
+    of the feature extractors, and a logger.
+    """
+    folder = Path(importlib.util.find_spec("ciagen").origin).parent
+    extractors = types.ModuleType("ciagen.feature_extractors")
+    extractors.available_feature_extractors = lambda: {"vit": None, "inception": None}
+    io = types.ModuleType("ciagen.utils.io")
+    io.logger = logging.getLogger("ciagen")
+    for module in (extractors, io):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    spec = importlib.util.spec_from_file_location("peer_filter", folder / "api" / "filter.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.filter_generated
+
+
+@pytest.fixture
+def scores():
+    """Scores with ties, in an order that is not that of the ids."""
+    rng = np.random.default_rng(0)
+    ids = [f"{number:03d}" for number in rng.permutation(57)]
+    values = rng.integers(1, 30, len(ids)) / 4
+    return pd.DataFrame(
+        {"id": ids, "image": [f"images/{id_}.png" for id_ in ids], "mahalanobis": values}
+    )
+
+
+def metadata(scores: pd.DataFrame, selections: dict) -> dict:
+    plan = pd.DataFrame({"id": scores["id"], "source": scores["id"].str[:1]})
+    metrics = {"vit": {"metrics": {"frechet_distance": {"value": 1.5}}}}
+    return gather_metadata(NAME, {"steps": 20}, plan, metrics, {"vit": scores}, selections, {})
+
+
+@pytest.mark.parametrize(
+    "method, theirs, value",
+    [("top_k", "top-k", 20), ("top_p", "top-p", 0.33), ("threshold", "threshold", 4.0)],
+)
+def test_the_peer_s_filter_keeps_the_same_images(
+    peer_filter, scores, tmp_path, method, theirs, value
+):
+    settings = {"method": method, "value": value, "score": "mahalanobis", "order": "auto"}
+    ours = select(scores, settings, 0, scores)
+    write_yaml(tmp_path / "metadata.yaml", metadata(scores, {"best": (settings, ours)}))
+    kept = peer_filter(tmp_path, method=theirs, value=value, feature_extractor="vit")
+    assert set(kept["mahalanobis"]["vit"]) == set(ours["image"])
+    assert 0 < len(ours) < len(scores)
+
+
+def test_it_says_how_the_set_was_made_judged_and_filtered(scores):
+    settings = {"method": "top_k", "value": 3, "score": "mahalanobis", "order": "auto"}
+    kept = select(scores, settings, 0, scores)
+    content = metadata(scores, {"best": (settings, kept)})
+    assert content["generation"]["steps"] == 20 and content["generation"]["images"] == 57
+    assert content["results"]["metrics"]["dtd"]["vit"]["frechet_distance"]["value"] == 1.5
+    filtering = content["results"]["filtering"]["best"]
+    assert filtering["kept"] == 3 and filtering["files"] == kept["image"].tolist()
+    assert filtering["cut"] == kept["score"].max()
