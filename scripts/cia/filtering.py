@@ -33,8 +33,8 @@ def select(
     settings : dict
         One entry of the config's `selections`: method, value, score, order, per_class.
     seed : int
-        For method random: the order is that of a hash of seed and id, so it depends neither on the
-        order of the rows nor on which other images there are.
+        For the methods all and random, whose order is that of a hash of seed and id: it depends
+        neither on the order of the rows nor on which other images there are.
     scores : pandas.DataFrame, optional
         id and a column per score; needed by top_k, top_p and threshold.
     labels : pandas.DataFrame, optional
@@ -82,10 +82,9 @@ def _ranked(manifest, settings, seed, scores) -> pd.DataFrame:
         return table.sort_values(
             ["score", "id"], ascending=[is_ascending(settings), True], ignore_index=True
         )
-    if method == "random":
-        order = sorted(range(len(table)), key=lambda row: _draw(seed, table["id"][row]))
-        table = table.iloc[order].reset_index(drop=True)
-    return table.assign(score=0.0)
+    # All in random order too: a mix takes the first ones, which must not favor some sources.
+    order = sorted(range(len(table)), key=lambda row: _draw(seed, table["id"][row]))
+    return table.iloc[order].reset_index(drop=True).assign(score=0.0)
 
 
 def _column(scores: pd.DataFrame, name: str) -> pd.DataFrame:

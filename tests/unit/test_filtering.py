@@ -32,7 +32,6 @@ def kept(settings: dict, scores: dict = SCORES, **more) -> list[str]:
         ({"method": "threshold", "value": 0.5}, []),
         ({"method": "top_k", "value": 2, "order": "descending"}, ["e", "a"]),
         ({"method": "threshold", "value": 3.0, "order": "descending"}, ["e", "a"]),
-        ({"method": "all"}, ["a", "b", "c", "d", "e"]),
         ({"method": "top_k", "value": 99}, ["b", "d", "c", "a", "e"]),
     ],
 )
@@ -48,6 +47,18 @@ def test_scores_and_ranks_stay_with_their_image_whatever_the_order_of_rows():
     pd.testing.assert_frame_equal(first, second)
     assert dict(zip(first["id"], first["score"], strict=True)).items() <= SCORES.items()
     assert first["rank"].tolist() == [1, 2, 3, 4]
+
+
+def test_all_keeps_everything_in_an_order_that_favors_no_source():
+    """A mix takes the first ones; sorted by id they would be the variants of a few sources."""
+    manifest, _ = table(
+        {f"{source:02d}_v{variant}": 0.0 for source in range(50) for variant in "01"}
+    )
+    chosen = select(manifest, {"method": "all"}, 0)
+    assert sorted(chosen["id"]) == manifest["id"].tolist()
+    assert chosen.head(50)["id"].str[:2].nunique() > 30
+    everything = select(manifest, {"method": "random", "value": 100}, 0)
+    pd.testing.assert_frame_equal(chosen, everything)
 
 
 def test_random_depends_on_seed_and_id_alone():

@@ -24,7 +24,7 @@ def small_config() -> dict:
     for controlnet in config["controlnets"].values():
         controlnet.update(steps=2, variants=2)
     for trainer in config["trainers"].values():
-        trainer.update(epochs=1)
+        trainer.update(steps=2)
     config["experiments"] = [config["experiments"][1]]
     return config
 

@@ -36,7 +36,7 @@ def test_generation_settings_rerun_no_plan(copy_of_finished):
 
 
 def test_the_trainer_reruns_training_alone(copy_of_finished):
-    copy_of_finished.config["trainers"]["resnet"]["epochs"] = 2
+    copy_of_finished.config["trainers"]["resnet"]["steps"] = 3
     assert rules(copy_of_finished) == {"train", "report_curves", "report_arms"} | END
 
 
