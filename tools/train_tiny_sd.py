@@ -73,7 +73,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=ROOT / "resources" / "tiny-sd")
     parser.add_argument("--scenes", type=int, default=20000)
     parser.add_argument("--vae-steps", type=int, default=1200)
-    parser.add_argument("--steps", type=int, default=4600)
+    parser.add_argument("--steps", type=int, default=2700)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     return parser.parse_args()

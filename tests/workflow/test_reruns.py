@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from project import small_config
+
 IMAGES = {"generate", "gather"}
 JUDGED = {"features", "metrics", "score", "filter", "metadata", "label_generated"}
 TRAINED = {"mix", "train"}
@@ -84,8 +86,6 @@ def test_an_edited_label_reruns_no_generation(copy_of_finished):
 
 
 def test_another_dataset_leaves_the_first_alone(copy_of_finished):
-    from workflow.conftest import small_config
-
     config = copy_of_finished.config
     config["datasets"]["more"] = small_config()["datasets"]["digits"]
     config["experiments"].append({**config["experiments"][0], "dataset": "more"})

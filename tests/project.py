@@ -7,11 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
-from conftest import ROOT
-
+ROOT = Path(__file__).resolve().parent.parent
 LINKED = ("Snakefile", "rules", "scripts", "envs", "profiles", "slurm", "resources")
 COUNTS = {"train": 8, "val": 4, "test": 6}
 
@@ -71,26 +69,3 @@ class Project:
 
     def run(self, *arguments: str) -> str:
         return self.snakemake("--cores", "2", *arguments)
-
-
-@pytest.fixture
-def project(tmp_path) -> Project:
-    """A project in which nothing ran yet."""
-    return Project(tmp_path / "project")
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
-    """A project whose workflow ran to its end; not to be changed, but for copies."""
-    project = Project(tmp_path_factory.mktemp("finished") / "project")
-    project.run()
-    return project
-
-
-@pytest.fixture
-def copy_of_finished(finished, tmp_path) -> Project:
-    """A project of one's own in which everything is made already."""
-    copied = Project.__new__(Project)
-    copied.folder, copied.config = tmp_path / "project", small_config()
-    shutil.copytree(finished.folder, copied.folder, symlinks=True)
-    return copied
