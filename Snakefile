@@ -35,6 +35,7 @@ include: "rules/filter.smk"
 include: "rules/metadata.smk"
 include: "rules/mix.smk"
 include: "rules/train.smk"
+include: "rules/report_inputs.smk"
 include: "rules/report.smk"
 
 

@@ -21,22 +21,6 @@ ARMS = arms(config)
 SETS = generated_sets(config)
 SPLITS = ("train", "val", "test")
 
-# What the report is about: every selection and feature model of every set, and the mixes against
-# which the others are held: the real images once, and nothing else.
-SELECTED = [
-    {"dataset": entry["dataset"], "controlnet": entry["controlnet"], "selection": name}
-    for entry in SETS
-    for name in entry["selections"]
-]
-MEASURED = [
-    {"dataset": entry["dataset"], "controlnet": entry["controlnet"], "features": name}
-    for entry in SETS
-    for name in entry["features"]
-]
-BASELINES = [
-    name for name, mix in config["mixes"].items() if mix["synthetic"] == 0 and mix["duplicate"] == 1
-]
-
 
 def one_of(names):
     """A wildcard pattern that matches these names and nothing else (and nothing, if there are none)."""
@@ -223,58 +207,3 @@ def get_of_set(kind, pattern):
         pattern.format(dataset=wildcards.dataset, controlnet=wildcards.controlnet, name=name)
         for name in get_set(wildcards)[kind]
     ]
-
-
-def get_judged(wildcards):
-    """What a selection did to a set: plan, images, what was kept, and the scores to show it by."""
-    root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
-    selection = config["selections"][wildcards.selection]
-    features = selection.get("features") or get_set(wildcards)["features"][0]
-    return {
-        "plan": f"{root}/plan.csv",
-        "generated": f"results/generated/{wildcards.dataset}/{wildcards.controlnet}/manifest.csv",
-        "selected": f"{root}/selected/{wildcards.selection}.csv",
-        "scores": f"{root}/scores/{features}.csv",
-    }
-
-
-def arms_of(wildcards):
-    """The arms of one dataset and trainer."""
-    return [
-        arm
-        for arm in ARMS
-        if (arm["dataset"], arm["trainer"]) == (wildcards.dataset, wildcards.trainer)
-    ]
-
-
-def get_arms_of(file):
-    """One file of each arm of the dataset and trainer that the wildcards name."""
-    return lambda wildcards: [f"results/{ARM}/{file}".format(**arm) for arm in arms_of(wildcards)]
-
-
-def get_arm_names(wildcards):
-    names = ("controlnet", "selection", "mix", "seed")
-    return [{name: arm[name] for name in names} for arm in arms_of(wildcards)]
-
-
-def get_summary_inputs():
-    """What the summary counts, and every figure and table, so that it is the last thing made."""
-    root = "results/{dataset}/{controlnet}"
-    trained = sorted({(arm["dataset"], arm["trainer"]) for arm in ARMS})
-    figures = [
-        f"results/report/{kind}/{dataset}/{trainer}.png"
-        for kind in ("curves", "arms")
-        for dataset, trainer in trained
-    ]
-    for kind in ("sheets", "scores"):
-        pattern = f"results/report/{kind}/{{dataset}}/{{controlnet}}/{{selection}}.png"
-        figures += [pattern.format(**entry) for entry in SELECTED]
-    figures += get_sets("results/report/metrics/{dataset}/{controlnet}.html")
-    return {
-        "real": [f"results/real/{entry['dataset']}/train/manifest.csv" for entry in SETS],
-        "generated": get_sets("results/generated/{dataset}/{controlnet}/manifest.csv"),
-        "selected": [f"{root}/selected/{{selection}}.csv".format(**entry) for entry in SELECTED],
-        "metrics": [f"{root}/metrics/{{features}}.yaml".format(**entry) for entry in MEASURED],
-        "models": get_models(),
-        "figures": figures,
-    }
