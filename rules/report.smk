@@ -30,8 +30,8 @@ rule report_sheet:
         settings=get_settings("selections", "features"),
         task=get_dataset("task"),
         classes=get_dataset("classes"),
-        rows=8,
-        variants=4,
+        rows=6,
+        variants=3,
         version=STAGE["report"],
     script:
         "../scripts/report_sheet.py"

@@ -24,7 +24,8 @@ def test_a_finished_workflow_has_nothing_to_do(finished):
 
 def test_the_filter_value_reruns_the_filter_and_what_follows(copy_of_finished):
     copy_of_finished.config["selections"]["best_half"]["value"] = 0.25
-    assert rules(copy_of_finished) == {"filter", "metadata"} | TRAINED | REPORTED | END
+    metrics = {"report_metrics"}
+    assert rules(copy_of_finished) == {"filter", "metadata"} | TRAINED | REPORTED - metrics | END
 
 
 def test_a_prompt_reruns_from_the_plan_on(copy_of_finished):
