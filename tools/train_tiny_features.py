@@ -61,7 +61,7 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=ROOT / "resources" / "tiny-features")
-    parser.add_argument("--pictures", type=int, default=8000)
+    parser.add_argument("--pictures", type=int, default=10000)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     return parser.parse_args()
