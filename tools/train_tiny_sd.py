@@ -43,6 +43,10 @@ NOISE = {
 }
 """Noise schedule of Stable Diffusion; velocity as target (Salimans and Ho 2022)."""
 
+OTHER_SCHEDULERS = {"clip_sample": False, "set_alpha_to_one": False, "skip_prk_steps": True}
+"""What schedulers made from the saved one's settings are to know, as in SD 1.5: DDIM clips latents
+to [-1, 1] if it is not told otherwise."""
+
 logger = logging.getLogger("train_tiny_sd")
 
 
@@ -360,13 +364,15 @@ def make_pipeline(models, tokenizer):
     """Put the models together as a `StableDiffusionControlNetPipeline`."""
     from diffusers import StableDiffusionControlNetPipeline, UniPCMultistepScheduler
 
+    scheduler = UniPCMultistepScheduler(**NOISE, timestep_spacing="trailing")
+    scheduler.register_to_config(**OTHER_SCHEDULERS)
     return StableDiffusionControlNetPipeline(
         vae=models["vae"],
         text_encoder=models["text"],
         tokenizer=tokenizer,
         unet=models["unet"],
         controlnet=models["control"],
-        scheduler=UniPCMultistepScheduler(**NOISE, timestep_spacing="trailing"),
+        scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

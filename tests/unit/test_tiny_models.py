@@ -96,6 +96,22 @@ def test_paints_captions_and_edges_of_unseen_handwriting(scenes, painted):
     reader = _PerfectReader(scenes)
     marks = judge(reader, scenes, painted)
     assert marks["paper"] >= 0.9
+    assert marks["ink"] >= 0.9
+    assert marks["edges"] >= 0.95
+
+
+@pytest.mark.parametrize(
+    "scheduler", ["DDIMScheduler", "DPMSolverMultistepScheduler", "EulerDiscreteScheduler"]
+)
+def test_other_schedulers_paint_as_well(pipeline, scenes, scheduler):
+    import diffusers
+
+    other = getattr(diffusers, scheduler).from_config(pipeline.scheduler.config)
+    swapped = type(pipeline)(**{**pipeline.components, "scheduler": other})
+    swapped.set_progress_bar_config(disable=True)
+    images = paint_scenes(swapped, scenes[:4], size=4)[0]
+    marks = judge(_PerfectReader(scenes), scenes[:4], images)
+    assert marks["paper"] == 1
     assert marks["ink"] >= 0.8
     assert marks["edges"] >= 0.9
 
