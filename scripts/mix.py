@@ -34,7 +34,9 @@ def main(job):
     entries = choose_entries(splits, synthetic, settings, job.params.seed)
     write_mix(Path(job.output.dataset).parent, entries, job.params.task, job.params.classes)
     asked = asked_synthetic(settings, len(splits["train"]))
-    write_yaml(job.output.summary, summarize(entries, settings, asked))
+    summary = summarize(entries, settings, asked, job.params.task, job.params.classes)
+    left_out = {name: len(manifests[name]) - len(splits[name]) for name in SPLITS}
+    write_yaml(job.output.summary, {**summary, "without_label": left_out})
 
 
 if "snakemake" in globals():

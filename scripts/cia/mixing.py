@@ -6,14 +6,19 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from PIL import ExifTags, Image
 
 from cia.errors import UserError
 from cia.files import write_text, write_yaml
+from cia.images import load_image, save_png
 from cia.tables import COLUMNS, write_table
 
 logger = logging.getLogger("cia")
+
+_YOLO_FILES = ("data.yaml", "train.txt", "val.txt", "test.txt")
 
 
 def choose_entries(
@@ -37,13 +42,20 @@ def choose_entries(
     pandas.DataFrame
         Columns id, image, label, split, origin (real or synthetic); one row per entry, so a
         duplicated picture has several.
+
+    Raises
+    ------
+    UserError
+        If a split has no labeled picture, or more pictures are to be replaced than there are.
     """
-    real = splits["train"]
-    taken = _take(synthetic, len(real), settings)
+    for name, pictures in splits.items():
+        if pictures.empty:
+            raise UserError(f"The {name} split has no picture with a valid label; add some.")
+    real = pd.concat([splits["train"]] * settings["duplicate"], keys=range(settings["duplicate"]))
+    taken = _take(synthetic, len(splits["train"]), settings)
     if settings["keep_training_size"]:
-        order = sorted(real.index, key=lambda row: _draw(seed, real.at[row, "id"]))
-        real = real.loc[sorted(order[min(len(taken), len(real)) :])]
-    parts = [real.assign(split="train", origin="real")] * settings["duplicate"]
+        real = _make_room(real, len(taken), seed)
+    parts = [real.assign(split="train", origin="real")]
     parts.append(taken.assign(split="train", origin="synthetic"))
     parts += [splits[name].assign(split=name, origin="real") for name in ("val", "test")]
     return pd.concat(parts, ignore_index=True)
@@ -52,8 +64,9 @@ def choose_entries(
 def write_mix(folder: Path, entries: pd.DataFrame, task: str, classes: Sequence[str]) -> None:
     """Write a training set: dataset.csv, the pictures, and what YOLO needs for detection.
 
-    Pictures are hard links where the file system allows it, copies elsewhere. A label's path
-    mirrors its picture's, with the last `images` as `labels`. No file names an absolute path.
+    Pictures are hard links where the file system allows it, copies elsewhere, and PNGs of what
+    OpenCV, and so ultralytics, would read otherwise than `load_image`. A label's path mirrors its
+    picture's, with the last `images` as `labels`. No file names an absolute path.
 
     Parameters
     ----------
@@ -68,15 +81,18 @@ def write_mix(folder: Path, entries: pd.DataFrame, task: str, classes: Sequence[
     """
     for part in ("images", "labels"):
         shutil.rmtree(folder / part, ignore_errors=True)
+    for name in _YOLO_FILES:
+        (folder / name).unlink(missing_ok=True)
+    redraw = {image: _is_read_otherwise(Path(image)) for image in entries["image"].unique()}
     entries = entries.assign(
         source=entries["image"],
-        image=[
-            f"images/{row.split}/{row.origin}/{Path(row.image).name}"
-            for row in entries.itertuples()
-        ],
+        image=[_path_in_mix(row, redraw[row.image]) for row in entries.itertuples()],
     )
     for row in entries.drop_duplicates("image").itertuples():
-        _link(Path(row.source), folder / row.image)
+        if redraw[row.source]:
+            save_png(folder / row.image, load_image(row.source))
+        else:
+            _link(Path(row.source), folder / row.image)
     if task == "detection":
         entries = _write_yolo(folder, entries, classes)
     write_table(folder / "dataset.csv", entries[COLUMNS["mixed"]], "mixed")
@@ -129,9 +145,21 @@ def require_no_leak(manifests: Mapping[str, pd.DataFrame], sources: Sequence[str
         )
 
 
-def summarize(entries: pd.DataFrame, settings: dict, asked: int) -> dict:
-    """Return the numbers of a training set: entries by split and origin, and what was asked."""
+def summarize(
+    entries: pd.DataFrame, settings: dict, asked: int, task: str, classes: Sequence[str]
+) -> dict:
+    """Return the numbers of a training set: entries by split and origin, and what was asked.
+
+    `classes` counts, by class and origin, the objects (detection) or pictures (classification) of
+    the training entries, and `backgrounds` those entries that are labeled to hold no object.
+    """
     train = entries[entries["split"] == "train"]
+    objects = train[train["label"] != ""]
+    found = objects.assign(label=objects["label"].str.split("\n")).explode("label")
+    indices = found["label"].str.split().str[0].astype(int)
+    table = pd.crosstab(indices, found["origin"])
+    columns = ("real", "synthetic")
+    table = table.reindex(index=range(len(classes)), columns=columns, fill_value=0)
     counts = entries["split"].value_counts()
     return {
         "settings": dict(settings),
@@ -140,7 +168,11 @@ def summarize(entries: pd.DataFrame, settings: dict, asked: int) -> dict:
         "synthetic_asked": asked,
         "val": int(counts.get("val", 0)),
         "test": int(counts.get("test", 0)),
-    }
+        "classes": {
+            name: dict(zip(columns, map(int, row), strict=True))
+            for name, row in zip(classes, table.to_numpy(), strict=True)
+        },
+    } | ({"backgrounds": int((train["label"] == "").sum())} if task == "detection" else {})
 
 
 def asked_synthetic(settings: dict, real: int) -> int:
@@ -153,15 +185,34 @@ def _take(synthetic: pd.DataFrame | None, real: int, settings: dict) -> pd.DataF
     asked = asked_synthetic(settings, real)
     if not asked:
         return pd.DataFrame(columns=["id", "image", "label"])
+    if synthetic is None:
+        raise UserError(
+            "mixes: this mix takes synthetic images, so it needs a controlnet and a selection; "
+            "mixed/{dataset}/none/none/ is for mixes with `synthetic: 0`."
+        )
     if len(synthetic) < asked:
         logger.warning("The mix asks for %d synthetic images; there are %d.", asked, len(synthetic))
     return synthetic.head(asked)
+
+
+def _make_room(real: pd.DataFrame, places: int, seed: int) -> pd.DataFrame:
+    """Return the real entries less as many as there are synthetic ones, chosen by seed and id."""
+    if places > len(real):
+        raise UserError(
+            f"mixes: keep_training_size can't replace {places} of {len(real)} real training "
+            "entries; lower `synthetic`, or set keep_training_size: false."
+        )
+    keys = [f"{row.id}\0{row.Index[0]}" for row in real.itertuples()]
+    order = sorted(range(len(real)), key=lambda row: _draw(seed, keys[row]))
+    return real.iloc[sorted(order[places:])]
 
 
 def _write_yolo(folder: Path, entries: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """Write label files, lists and data.yaml; return the entries with their labels' paths."""
     paths = []
     for row in entries.itertuples():
+        if len(row.image.splitlines()) > 1:
+            raise UserError(f"{row.source!r}: a list of files can't hold a line break; rename it.")
         path = Path("labels", *Path(row.image).parts[1:]).with_suffix(".txt")
         write_text(folder / path, row.label + "\n" * bool(row.label))
         paths.append(path.as_posix())
@@ -171,6 +222,31 @@ def _write_yolo(folder: Path, entries: pd.DataFrame, classes: Sequence[str]) -> 
     lists = {split: f"{split}.txt" for split in ("train", "val", "test")}
     write_yaml(folder / "data.yaml", {**lists, "names": names})
     return entries.assign(label=paths)
+
+
+def _path_in_mix(row: Any, as_png: bool) -> str:
+    # A split's real and synthetic pictures may share an id, so each origin has its folder.
+    source = Path(row.image)
+    return f"images/{row.split}/{row.origin}/{f'{source.stem}.png' if as_png else source.name}"
+
+
+def _is_read_otherwise(path: Path) -> bool:
+    """Whether OpenCV, or ultralytics around it, makes other pixels of a file than `load_image`.
+
+    OpenCV drops the alpha channel instead of laying the picture on white, leaves turned WebP
+    pictures turned, so that boxes would lie beside their objects, and can't read 32-bit ones.
+    ultralytics takes a JPEG with bytes after its end for damaged and encodes it again.
+    """
+    with Image.open(path) as image:
+        turned = image.format == "WEBP" and image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        open_ended = image.format in ("JPEG", "MPO") and _last_bytes(path, 2) != b"\xff\xd9"
+        return turned or open_ended or image.has_transparency_data or image.mode in ("I", "F")
+
+
+def _last_bytes(path: Path, count: int) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(-count, os.SEEK_END)
+        return file.read()
 
 
 def _link(source: Path, target: Path) -> None:

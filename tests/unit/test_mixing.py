@@ -1,14 +1,16 @@
 """Training sets: right pictures, right labels, in a folder that can be moved."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from cia.errors import UserError
-from cia.images import save_png
-from cia.mixing import choose_entries, labeled, require_no_leak, write_mix
+from cia.images import load_image, save_png
+from cia.mixing import choose_entries, labeled, require_no_leak, summarize, write_mix
 from cia.tables import read_table
 
 NAMES = ["a_b.c d", "IMG_0001", "Größe ü", "x.y.z", "plain"]
@@ -57,11 +59,49 @@ def counts(entries: pd.DataFrame) -> dict:
         ({"synthetic": 3, "unit": "count"}, {"real": 5, "synthetic": 3}),
         ({"synthetic": 99, "unit": "count"}, {"real": 5, "synthetic": 12}),
         ({"synthetic": 0.4, "keep_training_size": True}, {"real": 3, "synthetic": 2}),
-        ({"synthetic": 2.0, "keep_training_size": True}, {"synthetic": 10}),
+        ({"synthetic": 1.0, "keep_training_size": True}, {"synthetic": 5}),
+        (
+            {"synthetic": 0.4, "keep_training_size": True, "duplicate": 2},
+            {"real": 8, "synthetic": 2},
+        ),
     ],
 )
 def test_numbers_are_as_asked(sources, change, expected):
     assert counts(choose_entries(*sources, {**PLAIN, **change}, seed=0)) == expected
+
+
+def test_the_training_size_is_kept_or_refused(sources):
+    settings = {**PLAIN, "synthetic": 2.0, "keep_training_size": True}
+    with pytest.raises(UserError, match="replace 10 of 5"):
+        choose_entries(*sources, settings, seed=0)
+
+
+def test_a_split_without_labeled_pictures_is_an_error_that_names_it(sources):
+    splits, synthetic = sources
+    with pytest.raises(UserError, match="The val split"):
+        choose_entries({**splits, "val": splits["val"].head(0)}, synthetic, PLAIN, seed=0)
+
+
+def test_synthetic_images_without_a_set_of_them_are_an_error(sources):
+    with pytest.raises(UserError, match="needs a controlnet and a selection"):
+        choose_entries(sources[0], None, {**PLAIN, "synthetic": 1.0}, seed=0)
+
+
+def test_the_summary_counts_objects_by_class_and_origin(sources):
+    settings = {**PLAIN, "synthetic": 3, "unit": "count", "duplicate": 2}
+    entries = choose_entries(*sources, settings, seed=0)
+    entries.loc[0, "label"] += "\n1 0.2 0.2 0.1 0.1"
+    found = summarize(entries, settings, 3, "detection", ["thing", "other", "unseen"])
+    assert found["classes"] == {
+        "thing": {"real": 8, "synthetic": 3},
+        "other": {"real": 1, "synthetic": 0},
+        "unseen": {"real": 0, "synthetic": 0},
+    }
+    assert (found["train_real"], found["train_synthetic"], found["backgrounds"]) == (10, 3, 2)
+    labels = entries.assign(label=["0", "1"] * (len(entries) // 2) + ["1"] * (len(entries) % 2))
+    found = summarize(labels, settings, 3, "classification", ["a", "b"])
+    assert sum(count["real"] for count in found["classes"].values()) == 10
+    assert "backgrounds" not in found
 
 
 def test_the_best_synthetic_images_come_first(sources):
@@ -109,12 +149,81 @@ def test_the_folder_holds_every_entry_with_its_own_label(sources, tmp_path):
             assert str(tmp_path) not in path.read_text()
 
 
+def test_pictures_are_hard_links_and_follow_a_source_that_was_replaced(sources, tmp_path):
+    splits, _ = sources
+    entries = choose_entries(splits, None, PLAIN, seed=0)
+    write_mix(tmp_path / "mix", entries, "detection", ["thing"])
+    source = Path(splits["val"]["image"][4])
+    copy = tmp_path / "mix/images/val/real" / source.name
+    assert copy.samefile(source)
+    before = copy.read_bytes()
+    save_png(source, np.full((64, 64, 3), 7, np.uint8))  # a new file in the old one's place
+    assert copy.read_bytes() == before
+    write_mix(tmp_path / "mix", entries, "detection", ["thing"])
+    assert copy.samefile(source)
+
+
+def odd_pictures(folder: Path) -> list[Path]:
+    """Files of kinds that scan accepts, several of which OpenCV reads in a way of its own."""
+    folder.mkdir(parents=True)
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[:24], pixels[24:, :20] = (200, 60, 30), (20, 90, 220)
+    image = Image.fromarray(pixels)
+    gray = np.asarray(image.convert("L"))
+    alpha = np.full((48, 64), 255, np.uint8)
+    alpha[:, 40:] = 0
+    see_through = Image.fromarray(np.dstack([pixels, alpha]))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for suffix in ("jpg", "png", "webp", "tif"):
+        image.save(folder / f"turned_{suffix}.{suffix}", exif=turned)
+    for suffix in ("png", "webp", "tif"):
+        see_through.save(folder / f"see-through_{suffix}.{suffix}")
+    image.save(folder / "trailing bytes.jpg", quality=95)
+    with open(folder / "trailing bytes.jpg", "ab") as file:
+        file.write(b"\0" * 64)
+    image.convert("P").save(folder / "palette.PNG")
+    image.convert("CMYK").save(folder / "cmyk.tif")
+    Image.fromarray(gray.astype(np.uint16) * 257).save(folder / "gray16.png")
+    Image.fromarray(gray.astype(np.float32) / 255).save(folder / "float.tif")
+    image.save(folder / "stack.tif", save_all=True, append_images=[image, image])
+    return sorted(folder.iterdir())
+
+
+def test_ultralytics_sees_the_pixels_that_we_see_and_leaves_sources_alone(tmp_path, monkeypatch):
+    """Turned, transparent, 16- and 32-bit, stacked, padded: same pixels, no picture lost."""
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "settings"))
+    from cia.yolo import import_ultralytics
+
+    import_ultralytics()
+    from ultralytics.cfg import get_cfg
+    from ultralytics.data.build import build_yolo_dataset
+    from ultralytics.data.utils import check_det_dataset
+
+    paths = odd_pictures(tmp_path / "odd")
+    before = [path.read_bytes() for path in paths]
+    rows = [{"id": p.stem, "image": str(p), "label": "0 0.5 0.5 0.2 0.2"} for p in paths]
+    splits = dict.fromkeys(("train", "val", "test"), pd.DataFrame(rows))
+    entries = choose_entries(splits, None, PLAIN, seed=0)
+    write_mix(tmp_path / "mix", entries, "detection", ["thing"])
+    data = check_det_dataset(str(tmp_path / "mix/data.yaml"))
+    dataset = build_yolo_dataset(get_cfg(overrides={"imgsz": 64}), data["train"], 4, data)
+    assert [Path(file).stem for file in dataset.im_files] == [path.stem for path in paths]
+    for index, path in enumerate(paths):
+        seen = dataset.load_image(index)[0][..., ::-1]
+        np.testing.assert_allclose(seen, load_image(path), atol=1, err_msg=path.name)
+    assert [path.read_bytes() for path in paths] == before
+
+
 def test_files_of_an_earlier_mix_are_gone(sources, tmp_path):
     folder = tmp_path / "mix"
     settings = {**PLAIN, "synthetic": 2.0}
     write_mix(folder, choose_entries(*sources, settings, 0), "detection", ["thing"])
     write_mix(folder, choose_entries(*sources, PLAIN, 0), "detection", ["thing"])
     assert not list(folder.rglob("*/synthetic/*"))
+    numbers = choose_entries(*sources, PLAIN, 0).assign(label="0")
+    write_mix(folder, numbers, "classification", ["thing"])
+    assert sorted(path.name for path in folder.iterdir()) == ["dataset.csv", "images"]
 
 
 def test_ultralytics_reads_the_folder_where_it_was_moved_to(sources, tmp_path, monkeypatch):

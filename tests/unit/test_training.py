@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from cia.files import read_yaml
 from cia.images import save_png
 from cia.mixing import write_mix
 from cia.tables import read_table
-from cia.training import Training, train
+from cia.training import Training, _claim_work, train
 from cia.training.classifier import evaluate
 from conftest import ROOT
 
@@ -75,14 +76,17 @@ def training(folder, settings: dict, mix=None, seed: int = 0) -> Training:
 
 
 def command(folder, settings: dict, mix) -> list[str]:
-    """Return a command that runs a training in a process of its own."""
+    """Return a command that runs a training in a process of its own, without pytest in it."""
     code = f"""
         import sys
-        sys.path[:0] = [{str(ROOT / "scripts")!r}, {str(ROOT / "tests")!r},
-                        {str(ROOT / "tests" / "unit")!r}]
+        sys.path.insert(0, {str(ROOT / "scripts")!r})
         from pathlib import Path
-        from test_training import run, training
-        run(training(Path({str(folder)!r}), {settings!r}, Path({str(mix)!r})))
+        from cia.training import Training, train
+        output = Path({str(folder / "output")!r})
+        output.mkdir(exist_ok=True)
+        mix, classes = Path({str(mix)!r}), ["dark", "bright"]
+        job = Training(mix, output / ".training", output, classes, {settings!r}, 0, 1)
+        train(job, output / "metrics.yaml", output / "curves.csv")
     """
     return [sys.executable, "-c", textwrap.dedent(code)]
 
@@ -102,6 +106,28 @@ def test_a_classifier_learns_and_is_tested_on_the_test_split(tmp_path):
     assert np.array(metrics["confusion"]).sum() == 16
     assert set(metrics["per_class"]) == {"dark", "bright"}
     assert not job.work.exists()
+
+
+def test_recorded_steps_are_those_taken_where_a_last_picture_stands_alone(tmp_path):
+    """Batch normalization can't train on one picture, so 17 in batches of 8 are two steps."""
+    mix = make_mix(tmp_path, "classification", count=17)
+    metrics, _ = run(training(tmp_path, {**TIMM, "epochs": 3}, mix))
+    assert metrics["steps"] == 6
+
+
+def test_weights_that_are_named_are_loaded(tmp_path):
+    from safetensors.torch import save_file
+
+    from cia.training.classifier import _create
+
+    settings = {**TIMM, "weights": str(tmp_path / "weights.safetensors")}
+    model = _create(TIMM, 2)
+    save_file(
+        {key: value.clone() for key, value in model.state_dict().items()}, settings["weights"]
+    )
+    loaded = _create(settings, 2).state_dict()
+    for name, value in model.state_dict().items():
+        assert name.startswith("fc.") or value.equal(loaded[name]), name  # the head is always new
 
 
 def test_the_same_seed_trains_the_same_classifier_and_another_seed_another(tmp_path):
@@ -151,13 +177,28 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_with(tmp_path):
     assert metrics["epochs"] == 4
 
 
-def test_a_detector_trains_and_is_tested_without_touching_the_home_folder(tmp_path):
+def test_a_detector_trains_without_touching_home_folder_or_network(tmp_path):
+    """Even where the environment has a key of ultralytics' platform."""
     home = tmp_path / "home"
     home.mkdir()
-    environment = {**os.environ, "HOME": str(home)}
-    environment.pop("YOLO_CONFIG_DIR", None)
+    environment = {**os.environ, "HOME": str(home), "ULTRALYTICS_API_KEY": "ul_" + "0" * 40}
+    for name in ("YOLO_CONFIG_DIR", "PYTEST_CURRENT_TEST"):  # in tests ultralytics sends nothing
+        environment.pop(name, None)
     mix = make_mix(tmp_path, "detection")
-    subprocess.run(command(tmp_path, YOLO, mix), check=True, env=environment, cwd=tmp_path)
+    watched = command(tmp_path, YOLO, mix)
+    watched[-1] = (
+        textwrap.dedent(f"""
+        import socket
+        def refuse(*arguments, **_):
+            with open({str(tmp_path / "network")!r}, "a") as file:
+                file.write(repr(arguments))
+            raise OSError("no network here")
+        socket.getaddrinfo = socket.socket.connect = refuse
+    """)
+        + watched[-1]
+    )
+    subprocess.run(watched, check=True, env=environment, cwd=tmp_path)
+    assert not (tmp_path / "network").exists(), (tmp_path / "network").read_text()
     metrics = read_yaml(tmp_path / "output/metrics.yaml")
     curves = read_table(tmp_path / "output/curves.csv")
     assert set(metrics["test"]) == {"mAP50", "mAP50-95", "precision", "recall"}
@@ -188,13 +229,104 @@ def test_a_killed_detector_goes_on(tmp_path):
     assert read_yaml(job.output / "metrics.yaml")["epochs"] == 6
 
 
+@pytest.fixture
+def detector_steps(monkeypatch, tmp_path):
+    """What ultralytics does at each optimizer step: the weights before it, and torch's threads."""
+    import torch
+
+    from cia.training.yolo import _import_quietly
+
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    threads = torch.get_num_threads()
+    _import_quietly(tmp_path / "watch", 1)
+    from ultralytics.engine.trainer import BaseTrainer
+
+    steps, original = [], BaseTrainer.optimizer_step
+
+    def step(trainer):
+        weights = next(trainer.model.parameters()).detach().clone()
+        steps.append((weights, torch.get_num_threads()))
+        original(trainer)
+
+    monkeypatch.setattr(BaseTrainer, "optimizer_step", step)
+    yield steps
+    torch.set_num_threads(threads)
+
+
+def test_a_detector_takes_the_steps_that_it_records_and_keeps_the_epoch_that_it_names(
+    tmp_path, detector_steps
+):
+    import torch
+
+    mix = make_mix(tmp_path, "detection", count=20)
+    settings = {**YOLO, "steps": 9, "epochs": 99}
+    job = replace(training(tmp_path, settings, mix), threads=2)
+    metrics, _ = run(job)
+    assert len(detector_steps) == metrics["steps"] == 9
+    assert {threads for _, threads in detector_steps} == {2}
+    # Every epoch of so short a training finds nothing, and of equals the last is kept.
+    kept = torch.load(job.output / "best.pt", weights_only=False)
+    assert metrics["best_epoch"] == kept["train_results"]["epoch"][-1]
+
+
+def test_a_detector_starts_from_the_weights_that_are_named(tmp_path, detector_steps):
+    import torch
+
+    mix = make_mix(tmp_path, "detection", count=8)
+    first = training(tmp_path, {**YOLO, "epochs": 1}, mix)
+    run(first)
+    start = tmp_path / "start.pt"
+    (first.output / "best.pt").rename(start)
+    detector_steps.clear()
+    run(training(tmp_path, {**YOLO, "epochs": 1, "model": str(start)}, mix, seed=1))
+    expected = torch.load(start, weights_only=False)["model"].float()
+    assert detector_steps[0][0].equal(next(expected.parameters()))
+
+
+def test_a_torn_checkpoint_of_a_detector_is_not_the_end(tmp_path):
+    settings = {**YOLO, "epochs": 1}
+    job = training(tmp_path, settings, make_mix(tmp_path, "detection", count=8))
+    _claim_work(job)
+    weights = job.work / "run" / "weights"
+    weights.mkdir(parents=True)
+    for name in ("best.pt", "last.pt"):
+        (weights / name).write_bytes(b"PK\3\4 the beginning of a checkpoint")
+    subprocess.run(command(tmp_path, settings, job.mix), check=True, cwd=tmp_path)
+    assert read_yaml(job.output / "metrics.yaml")["epochs"] == 1
+
+
+@pytest.mark.parametrize("change", ["label", "class"])
+def test_a_checkpoint_of_another_label_is_not_gone_on_with(tmp_path, change):
+    job = training(tmp_path, YOLO, make_mix(tmp_path, "detection", count=4))
+    _claim_work(job)
+    checkpoint = job.work / "checkpoint"
+    checkpoint.write_text("of the first labels")
+    _claim_work(job)
+    assert checkpoint.exists()
+    if change == "label":
+        label = job.mix / "labels/train/real/0.txt"
+        label.write_text(label.read_text().replace("0 ", "1 ", 1))
+    else:
+        job.classes.reverse()
+    _claim_work(job)
+    assert not checkpoint.exists()
+
+
+def test_options_can_not_replace_what_other_settings_decide(tmp_path):
+    from cia.training.yolo import _arguments
+
+    job = training(tmp_path, {**YOLO, "options": {"lr0": 0.1, "nbs": 64, "epochs": 5}})
+    with pytest.raises(UserError, match="options can't set epochs, nbs"):
+        _arguments(job, job.work / "run")
+
+
 def test_unknown_models_are_named(tmp_path):
     with pytest.raises(UserError, match="'resnet_of_my_own'"):
         run(training(tmp_path, {**TIMM, "model": "resnet_of_my_own"}))
-    with pytest.raises(UserError, match="yolov8n.pt"):
-        from cia.training.yolo import _model_file
-
-        _model_file("yolov8n.pt")
+    mix = make_mix(tmp_path, "detection", count=2)
+    for name in ("yolov8n.pt", "yolov99x.yaml"):
+        with pytest.raises(UserError, match=f"model '{name}' is neither"):
+            run(training(tmp_path, {**YOLO, "model": name}, mix))
 
 
 def test_evaluation_knows_classes_that_the_test_split_lacks():

@@ -7,7 +7,6 @@ keeps its work in progress in `job.work`, from where a killed training goes on.
 import hashlib
 import json
 import logging
-import math
 import shutil
 import time
 from collections.abc import Callable
@@ -17,9 +16,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from cia.files import digest_file, write_text, write_yaml
+from cia.files import digest_file, model_fingerprint, write_text, write_yaml
 from cia.provenance import package_versions
 from cia.tables import read_table, write_table
+from cia.versions import STAGE
 
 logger = logging.getLogger("cia")
 
@@ -62,16 +62,12 @@ class Training:
         table = read_table(self.mix / "dataset.csv", "mixed")
         return table[table["split"] == split].reset_index(drop=True)
 
-    def epochs(self) -> int:
+    def epochs(self, steps_per_epoch: int) -> int:
         """Return the number of epochs: as set, or as many as make the set number of steps."""
         steps = self.settings.get("steps")
         if not steps:
             return self.settings["epochs"]
-        return max(1, round(steps / self.steps_per_epoch()))
-
-    def steps_per_epoch(self) -> int:
-        """Return the number of batches in one pass over the training entries."""
-        return math.ceil(len(self.entries("train")) / self.settings["batch"])
+        return max(1, round(steps / steps_per_epoch))
 
 
 @dataclass(frozen=True)
@@ -83,6 +79,8 @@ class Trained:
     curves : pandas.DataFrame
         One row per epoch: epoch (from 1), train_loss, val_*.
     best_epoch : int
+    steps : int
+        Optimizer steps in all.
     val, test : dict
         Metric to value, of the best weights.
     per_class : dict
@@ -93,6 +91,7 @@ class Trained:
 
     curves: pd.DataFrame
     best_epoch: int
+    steps: int
     val: dict
     test: dict
     per_class: dict
@@ -111,15 +110,14 @@ def train(training: Training, metrics_path: Path, curves_path: Path) -> None:
     start = time.monotonic()
     trained = trainer(training)
     mixed = read_table(training.mix / "dataset.csv", "mixed")
-    epochs = len(trained.curves)
     content = {
         "task": task,
         "trainer": dict(training.settings),
         "seed": training.seed,
         "n": _counts(mixed),
-        "epochs": epochs,
+        "epochs": len(trained.curves),
         "best_epoch": trained.best_epoch,
-        "steps": epochs * training.steps_per_epoch(),
+        "steps": trained.steps,
         "seconds": round(time.monotonic() - start, 1),
         "test": trained.test,
         "val": trained.val,
@@ -134,12 +132,15 @@ def train(training: Training, metrics_path: Path, curves_path: Path) -> None:
 
 def _claim_work(training: Training) -> None:
     """Empty the work folder unless it is that of the same training."""
+    settings = training.settings
     same = {
-        "settings": training.settings,
+        "settings": settings,
+        "model_files": model_fingerprint(settings["model"], settings.get("weights")),
+        "stage": STAGE["train"],
         "seed": training.seed,
         "classes": training.classes,
         "dataset": digest_file(training.mix / "dataset.csv"),
-        "pictures": _digest_pictures(training.mix),
+        "files": _digest_files(training.mix),
     }
     key = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
     mark = training.work / "key.txt"
@@ -150,12 +151,16 @@ def _claim_work(training: Training) -> None:
     write_text(mark, key)
 
 
-def _digest_pictures(mix: Path) -> str:
-    """Digest names, sizes and times, which change when a mix is made anew."""
+def _digest_files(mix: Path) -> str:
+    """Digest the pictures' names, sizes and times, and what the label files say."""
     digest = hashlib.sha256()
     for path in sorted((mix / "images").rglob("*.*")):
         status = path.stat()
-        digest.update(f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        line = f"{path.relative_to(mix)}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    for path in sorted((mix / "labels").rglob("*.txt")):
+        digest.update(f"{path.relative_to(mix)}\0".encode("utf-8", "surrogateescape"))
+        digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

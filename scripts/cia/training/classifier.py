@@ -55,6 +55,7 @@ def train(training: Training) -> Trained:
     return Trained(
         curves=pd.DataFrame(state.history),
         best_epoch=state.best["epoch"],
+        steps=state.epochs * len(state.loaders["train"]),
         val=val["overall"],
         test=test["overall"],
         per_class=test["per_class"],
@@ -107,7 +108,7 @@ class _State:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = _create(self.settings, len(training.classes)).to(self.device)
         self.loaders = {split: self._loader(split) for split in ("train", "val", "test")}
-        self.epochs = training.epochs()
+        self.epochs = training.epochs(len(self.loaders["train"]))
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=self.settings["learning_rate"],
@@ -214,7 +215,7 @@ def _create(settings: dict, classes: int) -> Any:
     try:
         return timm.create_model(
             settings["model"],
-            pretrained=settings["pretrained"],
+            pretrained=settings["pretrained"] or weights is not None,
             pretrained_cfg_overlay=overlay,
             num_classes=classes,
         )

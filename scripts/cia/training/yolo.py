@@ -1,6 +1,9 @@
 """Object detectors, trained and tested by ultralytics."""
 
+import logging
+import math
 import os
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,10 @@ import pandas as pd
 from cia.errors import UserError
 from cia.training import Trained, Training
 from cia.yolo import import_ultralytics
+
+logger = logging.getLogger("cia")
+
+_INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
 _COLUMNS = {
     "metrics/mAP50(B)": "val_mAP50",
@@ -31,19 +38,24 @@ def train(training: Training) -> Trained:
     Raises
     ------
     UserError
-        If `model` is neither a model of ultralytics (`yolov8n.yaml`) nor an existing .pt file.
+        If `model` is neither a model of ultralytics (`yolov8n.yaml`) nor an existing .pt file, or
+        `options` has a key that another setting decides.
     """
-    ultralytics = _import_quietly(training.work)
+    ultralytics = _import_quietly(training.work, training.threads)
     run = training.work / "run"
     _train_or_resume(ultralytics, training, run)
     best = training.output / "best.pt"
     shutil.copy2(run / "weights" / "best.pt", best)
     model = ultralytics.YOLO(best)
+    # The last row that the best checkpoint knows is its own. The curve can't tell: of equally good
+    # epochs ultralytics keeps the last.
+    best_epoch = int(model.ckpt["train_results"]["epoch"][-1])
     val, test = (_validate(model, training, split) for split in ("val", "test"))
     curves = _curves(run / "results.csv")
     return Trained(
         curves=curves,
-        best_epoch=int(curves["epoch"][curves["val_mAP50-95"].idxmax()]),
+        best_epoch=best_epoch,
+        steps=len(curves) * _steps_per_epoch(training),
         val=_summary(val),
         test=_summary(test),
         per_class=_per_class(test, training.classes),
@@ -52,20 +64,39 @@ def train(training: Training) -> Trained:
 
 def _train_or_resume(ultralytics: Any, training: Training, run: Path) -> None:
     """Train, or go on from the last epoch of a training that was killed."""
-    last = run / "weights" / "last.pt"
-    if not last.exists():
-        model = ultralytics.YOLO(_model_file(training.settings["model"]), task="detect")
-        model.train(**_arguments(training, run))
-        return
-    model = ultralytics.YOLO(last)
-    if model.ckpt["epoch"] >= 0:  # -1 in the weights of a training that has ended
-        model.train(resume=True)
+    arguments = _arguments(training, run)
+    model = _last_checkpoint(ultralytics, run / "weights")
+    if model is None:
+        shutil.rmtree(run, ignore_errors=True)
+        name = _model_file(ultralytics, training.settings["model"])
+        ultralytics.YOLO(name, task="detect").train(**arguments)
+    elif model.ckpt["epoch"] >= 0:  # -1 in the weights of a training that has ended
+        # Where data and run are now: the project may have been moved since, or lost its GPU.
+        model.train(resume=True, data=arguments["data"], save_dir=str(run.resolve()), device=None)
 
 
-def _import_quietly(work: Path) -> Any:
-    """Import ultralytics with its settings in the work folder, and nothing to download.
+def _last_checkpoint(ultralytics: Any, weights: Path) -> Any:
+    """Return the model to go on with; None if there is none, or a kill tore what there is.
 
-    Its plots want a font that it would fetch; matplotlib brings one.
+    ultralytics writes its checkpoints in place, and looks for missing ones on the network.
+    """
+    best, last = weights / "best.pt", weights / "last.pt"
+    if not (best.exists() and last.exists()):
+        return None
+    try:
+        ultralytics.YOLO(best)
+        return ultralytics.YOLO(last)
+    except (TypeError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        logger.warning("The checkpoint in %s is damaged; training starts anew: %s", weights, error)
+        return None
+
+
+def _import_quietly(work: Path, threads: int) -> Any:
+    """Import ultralytics with its settings in the work folder, and nothing to download or send.
+
+    Its plots want a font that it would fetch; matplotlib brings one. It would take all cores but
+    one whatever it is told, log to every tracker that is installed, and stream the training to its
+    platform where the environment has a key.
     """
     import matplotlib
 
@@ -76,13 +107,22 @@ def _import_quietly(work: Path) -> Any:
     font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     for name in ("Arial.ttf", "Arial.Unicode.ttf"):
         shutil.copy2(font, Path(ultralytics.utils.USER_CONFIG_DIR) / name)
-    ultralytics.settings.update({"sync": False, "datasets_dir": str(work.resolve())})
+    off = dict.fromkeys(("sync", *_INTEGRATIONS), False)
+    ultralytics.settings.update({**off, "api_key": "", "datasets_dir": str(work.resolve())})
+    os.environ.pop("ULTRALYTICS_API_KEY", None)
+    ultralytics.utils.torch_utils.NUM_THREADS = threads
     return ultralytics
 
 
-def _model_file(name: str) -> str:
-    if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+def _model_file(ultralytics: Any, name: str) -> str:
+    if Path(name).is_file():
         return name
+    if name.endswith((".yaml", ".yml")):
+        try:
+            ultralytics.nn.tasks.yaml_model_load(name)
+            return name
+        except FileNotFoundError:
+            pass
     raise UserError(
         f"trainers: model {name!r} is neither a model of ultralytics, like yolov8n.yaml (trained "
         "from scratch), nor an existing file of weights. For pretrained weights download, say, "
@@ -91,25 +131,40 @@ def _model_file(name: str) -> str:
 
 
 def _arguments(training: Training, run: Path) -> dict:
+    """Return the arguments of ultralytics' train; `options` may replace its preferences alone."""
     settings = training.settings
-    arguments = {
+    decided = {
         "data": str((training.mix / "data.yaml").resolve()),
-        "epochs": training.epochs(),
+        "epochs": training.epochs(_steps_per_epoch(training)),
         "imgsz": settings["image_size"],
         "batch": settings["batch"],
+        "nbs": settings["batch"],  # else it gathers the gradients of 64 images for each step
         "patience": settings["patience"],
         "seed": training.seed,
-        "deterministic": True,
         "workers": training.threads if training.threads > 1 else 0,
         "project": str(run.parent.resolve()),
         "name": run.name,
         "exist_ok": True,
-        "pretrained": False,
+        # With False it would drop the weights of a .pt file without a word.
+        "pretrained": settings["model"].endswith(".pt"),
+    }
+    preferences = {
+        "deterministic": True,
         "amp": False,  # its self-test downloads a model
         "plots": False,
         "verbose": False,
     }
-    return arguments | settings["options"]
+    reserved = {*decided, "model", "resume", "save_dir", "time"}
+    if taken := sorted(reserved & set(settings["options"])):
+        raise UserError(
+            f"trainers: options can't set {', '.join(taken)}: image_size, batch, epochs, steps and "
+            "patience are settings of their own, the rest is the workflow's."
+        )
+    return decided | preferences | settings["options"]
+
+
+def _steps_per_epoch(training: Training) -> int:
+    return math.ceil(len(training.entries("train")) / training.settings["batch"])
 
 
 def _validate(model: Any, training: Training, split: str) -> Any:
