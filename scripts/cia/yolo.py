@@ -12,12 +12,17 @@ def import_ultralytics() -> ModuleType:
     - YOLO_AUTOINSTALL: no pip behind the user's back.
     - SAFE_LOAD: checkpoints are loaded with weights_only, where only ultralytics' own classes and
       torch's layers can be made from a file.
+    - `PIL.Image.open` stays Pillow's: ultralytics puts one in its place that, for a file that is no
+      picture, wants to install a package.
     """
     os.environ["YOLO_OFFLINE"] = "true"
     os.environ["YOLO_AUTOINSTALL"] = "false"
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
     import ultralytics
+    from PIL import Image
     from ultralytics.nn import tasks
+    from ultralytics.utils import patches
 
+    Image.open = patches._image_open
     tasks.SAFE_LOAD = True  # also if something else has imported it before
     return ultralytics

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
 from cia.errors import UserError
@@ -447,11 +448,11 @@ def test_prompts_are_encoded_once(plan, sd, tmp_path, monkeypatch):
 
 
 def test_script(plan, sd, tmp_path):
-    plan_file, out = tmp_path / "plan.csv", tmp_path / "0.csv"
+    plan_file, out, models = (tmp_path / name for name in ("plan.csv", "0.csv", "models.yaml"))
     plan.to_csv(plan_file, index=False)
     job = SimpleNamespace(
         input=SimpleNamespace(plan=plan_file),
-        output=SimpleNamespace(shard=out),
+        output=SimpleNamespace(shard=out, models=models),
         params=SimpleNamespace(folder=str(tmp_path / "set"), shards=1, settings=sd),
         wildcards=SimpleNamespace(shard="0", controlnet="x"),
         resources=Resources(batch_size=4),
@@ -460,6 +461,7 @@ def test_script(plan, sd, tmp_path):
     table = pd.read_csv(out, dtype=str)
     assert len(table) == 7
     assert table["image"].iloc[0].startswith(str(tmp_path / "set" / "images"))
+    assert yaml.safe_load(models.read_text())["controlnet"]["identity"]
 
 
 class Resources(SimpleNamespace):
