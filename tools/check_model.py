@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from train_tiny_sd import draw_edges  # noqa: E402
 
 from cia.digits import INKS, PAPERS, SIDE, Scene, draw_scene, pool, scene_rng  # noqa: E402
+from cia.pipelines import tune_pipeline  # noqa: E402
 
 TARGETS = {"digits": 0.99, "paper": 0.99, "ink": 0.97, "edges": 0.95, "seconds": 0.15}
 """At least these, and at most so many seconds an image."""
@@ -62,12 +63,13 @@ def parse_options() -> argparse.Namespace:
 
 
 def load_pipeline(folder: Path):
-    """Load the pipeline as anyone would, with UniPC as its sampler."""
+    """Load the pipeline as anyone would, with UniPC as its sampler, and tune it as ours is."""
     from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 
     control = ControlNetModel.from_pretrained(folder, subfolder="controlnet")
     pipeline = StableDiffusionControlNetPipeline.from_pretrained(folder, controlnet=control)
     pipeline.set_progress_bar_config(disable=True)
+    tune_pipeline(pipeline, "cpu")
     return pipeline
 
 

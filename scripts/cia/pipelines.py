@@ -3,9 +3,12 @@
 The pipelines and their loading are those of diffusers; weights come from safetensors alone.
 """
 
+import ctypes
 import hashlib
 import json
 import logging
+import platform
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +28,10 @@ _NOT_DRAWING = {"safety_checker", "feature_extractor", "image_encoder", "control
 
 _OWN_NOISE = {"DPMSolverSDEScheduler", "CosineDPMSolverMultistepScheduler"}
 """Schedulers whose noise comes from a generator of their own, so an image's seed has no say."""
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+"""Numbers of parameters of glibc's mallopt(3)."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +165,25 @@ def load_pipeline(
     _refuse_own_noise(pipe.scheduler, key)
     pipe.set_progress_bar_config(disable=True)
     pipe.to(device)
-    if device == "cuda":
-        _prepare_for_cuda(pipe)
+    tune_pipeline(pipe, device)
     return pipe
+
+
+def tune_pipeline(pipe: Any, device: str) -> None:
+    """Lay out the weights, and set the process, as the device is fastest with; the same on any run.
+
+    On a CPU, glibc is told to keep the memory that is freed: each step of a network allocates and
+    frees the same large blocks, and a quarter of the time went into mapping them anew.
+    """
+    for name in ("unet", "controlnet", "vae"):
+        if getattr(pipe, name, None) is not None:
+            getattr(pipe, name).to(memory_format=torch.channels_last)
+    if device == "cuda":
+        torch.backends.cudnn.deterministic = True
+    elif sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def resolve_dtype(settings: dict, device: str) -> torch.dtype:
@@ -191,13 +214,6 @@ def _keep_logs_clean() -> None:
 
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
-
-
-def _prepare_for_cuda(pipe: Any) -> None:
-    torch.backends.cudnn.deterministic = True
-    for name in ("unet", "controlnet", "vae"):
-        if getattr(pipe, name, None) is not None:
-            getattr(pipe, name).to(memory_format=torch.channels_last)
 
 
 def _folder(
