@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from cia.config import NONE, TABLES, arms, checked, generated_sets
+from cia.config import NONE, TABLES, arms, checked, features_of, generated_sets
 from cia.errors import UserError
 from cia.files import folder_fingerprint, model_fingerprint
 from cia.versions import STAGE
@@ -33,6 +33,7 @@ wildcard_constraints:
     condition=one_of(config["conditions"]),
     controlnet=one_of([*config["controlnets"], NONE]),
     features=one_of(config["features"]),
+    judge=one_of(config["judges"]),
     selection=one_of([*config["selections"], NONE]),
     mix=one_of(config["mixes"]),
     trainer=one_of(config["trainers"]),
@@ -46,6 +47,9 @@ GENERATED = "generated/{dataset}/{controlnet}"
 ARM = "{dataset}/{controlnet}/models/{selection}/{mix}/{trainer}/seed{seed}"
 MIX = "data/mixed/{dataset}/{controlnet}/{selection}/{mix}"
 
+
+SCORE_SETTINGS = ("neighbors", "per_class")
+"""Settings of a feature model that its features don't depend on."""
 
 WILDCARDS = {table: table.removesuffix("s") for table in TABLES} | {
     "features": "features",
@@ -109,70 +113,6 @@ def get_fingerprint(*kinds):
     return lambda wildcards: folder_fingerprint(
         *(f"data/real/{wildcards.dataset}/{wildcards.split}/{kind}" for kind in kinds)
     )
-
-
-def get_prepared(wildcards):
-    """What a split waits for before it is read: its own preparation, if a rule makes it."""
-    if "prepare" in config["datasets"][wildcards.dataset]:
-        return f"data/real/{wildcards.dataset}/{wildcards.split}/prepared.csv"
-    return []
-
-
-def get_condition_manifest(wildcards):
-    condition = get_controlnet(wildcards)["condition"]
-    return f"data/conditions/{wildcards.dataset}/{condition}/manifest.csv"
-
-
-def get_shards(wildcards):
-    shards = range(config["shards"])
-    return expand(
-        "results/{dataset}/{controlnet}/shards/{shard}.csv", shard=shards, **dict(wildcards.items())
-    )
-
-
-def get_features(wildcards):
-    """The saved features of the real training images and of the synthetic ones."""
-    sources = {
-        "real": f"results/real/{wildcards.dataset}/train/features/{wildcards.features}",
-        "synthetic": f"results/generated/{wildcards.dataset}/{wildcards.controlnet}/features/{wildcards.features}",
-    }
-    ends = {"": ".npy", "_rows": ".csv", "_probabilities": ".probabilities.npy"}
-    return {
-        f"{kind}{key}": f"{path}{end}"
-        for kind, path in sources.items()
-        for key, end in ends.items()
-    }
-
-
-def get_selection_inputs(wildcards):
-    """What a selection reads: the scores of its feature models, and labels for per-class quotas."""
-    root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
-    generated = f"results/generated/{wildcards.dataset}/{wildcards.controlnet}"
-    selection = config["selections"][wildcards.selection]
-    inputs = {"manifest": f"{generated}/manifest.csv"}
-    if "features" in selection:
-        inputs["scores"] = f"{root}/scores/{selection['features']}.csv"
-    if selection.get("per_class"):
-        inputs["labels"] = f"{generated}/labels.csv"
-    return inputs
-
-
-def get_mix_inputs(wildcards):
-    """The real splits, and the synthetic images where the mix takes any."""
-    real = f"results/real/{wildcards.dataset}"
-    inputs = {
-        f"{split}_{kind}": f"{real}/{split}/{kind}.csv"
-        for split in SPLITS
-        for kind in ("manifest", "labels")
-    }
-    if wildcards.controlnet != NONE:
-        generated = f"results/generated/{wildcards.dataset}/{wildcards.controlnet}"
-        root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
-        inputs["synthetic_manifest"] = f"{generated}/manifest.csv"
-        inputs["synthetic_labels"] = f"{generated}/labels.csv"
-        inputs["plan"] = f"{root}/plan.csv"
-        inputs["selected"] = f"{root}/selected/{wildcards.selection}.csv"
-    return inputs
 
 
 def get_models():

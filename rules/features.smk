@@ -18,8 +18,35 @@ rule features:
         runtime=120,
         batch_size=config["batch_size"],
     params:
-        settings=get_settings("features"),
+        settings=get_settings("features", *SCORE_SETTINGS),
         model_files=get_feature_files,
         version=STAGE["features"],
     script:
         "../scripts/features.py"
+
+
+rule object_features:
+    """Describe each labelled object of an image set by a network's features of its box."""
+    input:
+        manifest="results/{source}/manifest.csv",
+        labels="results/{source}/labels.csv",
+    output:
+        features="results/{source}/features/{features}.objects.npy",
+        rows="results/{source}/features/{features}.objects.csv",
+    log:
+        "logs/object_features/{source}/{features}.log",
+    benchmark:
+        "benchmarks/object_features/{source}/{features}.tsv"
+    conda:
+        "../envs/features.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+        batch_size=config["batch_size"],
+    params:
+        settings=get_settings("features", *SCORE_SETTINGS),
+        model_files=get_feature_files,
+        version=STAGE["features"],
+    script:
+        "../scripts/object_features.py"

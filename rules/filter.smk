@@ -15,7 +15,8 @@ rule filter:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=get_settings("selections", "features"),
+        settings=get_settings("selections"),
+        features=lambda wildcards: features_of(get_entry("selections", wildcards)),
         seed=config["seed"],
         version=STAGE["filter"],
     script:

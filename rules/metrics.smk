@@ -1,7 +1,7 @@
 rule metrics:
-    """Compare the synthetic images with the real ones as distributions (DTD): FID, Inception Score."""
+    """Compare the synthetic images with the real ones as distributions (DTD): FID, KID, coverage, ..."""
     input:
-        unpack(get_features),
+        unpack(get_metrics_inputs),
     output:
         metrics="results/{dataset}/{controlnet}/metrics/{features}.yaml",
     log:
@@ -15,7 +15,7 @@ rule metrics:
         mem_mb=8000,
         runtime=60,
     params:
-        settings=get_settings("features"),
+        settings=get_settings("features", *SCORE_SETTINGS),
         seed=config["seed"],
         version=STAGE["metrics"],
     script:
@@ -23,11 +23,12 @@ rule metrics:
 
 
 rule score:
-    """Score each synthetic image against the distribution of the real ones (PTD): Mahalanobis distance."""
+    """Score each synthetic image against the real ones (PTD), and gather what its judges say."""
     input:
-        unpack(get_features),
+        unpack(get_score_inputs),
     output:
         scores="results/{dataset}/{controlnet}/scores/{features}.csv",
+        neighbors="results/{dataset}/{controlnet}/scores/{features}.neighbors.csv",
     log:
         "logs/score/{dataset}/{controlnet}/{features}.log",
     benchmark:
@@ -39,6 +40,9 @@ rule score:
         mem_mb=8000,
         runtime=60,
     params:
+        neighbors=lambda wildcards: get_entry("features", wildcards)["neighbors"],
+        per_class=scores_per_class,
+        judges=lambda wildcards: get_set(wildcards)["judges"],
         version=STAGE["score"],
     script:
         "../scripts/score.py"

@@ -27,7 +27,7 @@ rule report_sheet:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=get_settings("selections", "features"),
+        settings=get_settings("selections"),
         task=get_dataset("task"),
         classes=get_dataset("classes"),
         rows=6,
@@ -63,10 +63,44 @@ rule report_scores:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=get_settings("selections", "features"),
+        settings=get_settings("selections"),
         version=STAGE["report"],
     script:
         "../scripts/report_scores.py"
+
+
+rule report_extremes:
+    """Show the best, middle and worst synthetic images by each score."""
+    input:
+        scores="results/{dataset}/{controlnet}/scores/{features}.csv",
+        labels=f"results/{GENERATED}/labels.csv",
+    output:
+        sheet=report(
+            "results/report/extremes/{dataset}/{controlnet}/{features}.png",
+            caption="../resources/report/extremes.rst",
+            category="Selection",
+            labels={
+                "dataset": "{dataset}",
+                "controlnet": "{controlnet}",
+                "selection": "best, middle, worst ({features})",
+            },
+        ),
+    log:
+        "logs/report_extremes/{dataset}/{controlnet}/{features}.log",
+    benchmark:
+        "benchmarks/report_extremes/{dataset}/{controlnet}/{features}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        task=get_dataset("task"),
+        classes=get_dataset("classes"),
+        version=STAGE["report"],
+    script:
+        "../scripts/report_extremes.py"
 
 
 rule report_metrics:

@@ -21,7 +21,7 @@ def get_judged(wildcards):
     """What a selection did to a set: plan, images, what was kept, and the scores to show it by."""
     root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
     selection = config["selections"][wildcards.selection]
-    features = selection.get("features") or get_set(wildcards)["features"][0]
+    features = [*features_of(selection), *get_set(wildcards)["features"]][0]
     return {
         "plan": f"{root}/plan.csv",
         "generated": f"results/generated/{wildcards.dataset}/{wildcards.controlnet}/manifest.csv",
@@ -61,6 +61,8 @@ def get_summary_inputs():
     for kind in ("sheets", "scores"):
         pattern = f"results/report/{kind}/{{dataset}}/{{controlnet}}/{{selection}}.png"
         figures += [pattern.format(**entry) for entry in SELECTED]
+    extremes = "results/report/extremes/{dataset}/{controlnet}/{features}.png"
+    figures += [extremes.format(**entry) for entry in MEASURED]
     figures += get_sets("results/report/metrics/{dataset}/{controlnet}.html")
     return {
         "real": [f"results/real/{entry['dataset']}/train/manifest.csv" for entry in SETS],

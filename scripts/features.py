@@ -1,9 +1,7 @@
 """Describe each picture of an image set by a network's features."""
 
-import numpy as np
-
 from cia.features import extract_features
-from cia.files import atomic_path
+from cia.files import save_array
 from cia.jobs import run
 from cia.tables import read_table, write_table
 
@@ -13,9 +11,8 @@ def main(job):
     features, probabilities = extract_features(
         manifest["image"].tolist(), job.params.settings, job.resources.batch_size, job.threads
     )
-    for path, array in ((job.output.features, features), (job.output.probabilities, probabilities)):
-        with atomic_path(path) as partial:
-            np.save(partial, array)
+    save_array(job.output.features, features)
+    save_array(job.output.probabilities, probabilities)
     write_table(job.output.rows, manifest, "rows")
 
 

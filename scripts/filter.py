@@ -7,7 +7,7 @@ from cia.tables import read_table, write_table
 
 def main(job):
     manifest = read_table(job.input.manifest, "manifest")
-    scores = read_table(job.input.scores) if hasattr(job.input, "scores") else None
+    scores = {name: read_table(job.input[f"scores_{name}"]) for name in job.params.features}
     labels = read_table(job.input.labels, "labels") if hasattr(job.input, "labels") else None
     selected = select(manifest, job.params.settings, job.params.seed, scores, labels)
     write_table(job.output.selected, selected, "selected")

@@ -1,16 +1,36 @@
-"""Score each synthetic image against the distribution of the real ones."""
+"""Gather every score of each synthetic image in one table."""
 
-import numpy as np
+import pandas as pd
 
+from cia.feature_files import load_features
 from cia.jobs import run
-from cia.scores import score_images
+from cia.scores import name_neighbors, score_features
 from cia.tables import read_table, write_table
 
 
 def main(job):
-    rows = read_table(job.input.synthetic_rows, "rows")
-    scores = score_images(np.load(job.input.real), np.load(job.input.synthetic))
-    write_table(job.output.scores, rows.assign(**scores).sort_values("id"))
+    real = load_features(job.input.real, job.input.real_rows)
+    synthetic = load_features(job.input.synthetic, job.input.synthetic_rows)
+    classes = None
+    if job.params.per_class:
+        classes = (
+            classes_of(real.rows, job.input.real_labels),
+            classes_of(synthetic.rows, job.input.synthetic_labels),
+        )
+    scores, *nearest = score_features(
+        real.features, synthetic.features, job.params.neighbors, classes
+    )
+    table = synthetic.rows.assign(**scores)
+    for judge in job.params.judges:
+        parts = [read_table(path) for path in job.input[judge]]
+        table = table.merge(pd.concat(parts), on="id", how="left")
+    write_table(job.output.scores, table.sort_values("id"))
+    named = name_neighbors(synthetic.rows, real.rows, *nearest)
+    write_table(job.output.neighbors, named.sort_values("id"), "neighbors")
+
+
+def classes_of(rows, path):
+    return rows.merge(read_table(path, "labels"), on="id", how="left")["label"].tolist()
 
 
 if "snakemake" in globals():

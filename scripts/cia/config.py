@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator, validators
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from cia.directions import SCORES
 from cia.errors import UserError
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "config" / "schema"
@@ -23,11 +24,23 @@ TABLES = (
     "prompts",
     "controlnets",
     "features",
+    "judges",
     "selections",
     "mixes",
     "trainers",
 )
 """The tables of named settings."""
+
+EXPERIMENT_KEYS = (
+    "dataset",
+    "controlnets",
+    "features",
+    "judges",
+    "selections",
+    "mixes",
+    "trainers",
+)
+"""What an experiment names, each in a table of its own."""
 
 NONE = "none"
 """Stands in a path where an arm has no controlnet and no selection: no synthetic images."""
@@ -79,17 +92,22 @@ def arms(config: dict) -> list[dict]:
 
 
 def generated_sets(config: dict) -> list[dict]:
-    """List the image sets to make: dicts with dataset, controlnet, features, selections."""
+    """List the image sets to make: dicts with dataset, controlnet, features, judges, selections."""
     found: dict[tuple, dict] = {}
     for experiment in config["experiments"]:
         for controlnet in experiment["controlnets"]:
             key = (experiment["dataset"], controlnet)
-            entry = found.setdefault(
-                key, {"dataset": key[0], "controlnet": key[1], "features": [], "selections": []}
-            )
-            for kind in ("features", "selections"):
+            entry = found.setdefault(key, {"dataset": key[0], "controlnet": key[1]})
+            for kind in ("features", "judges", "selections"):
+                entry.setdefault(kind, [])
                 entry[kind] += [name for name in experiment[kind] if name not in entry[kind]]
     return list(found.values())
+
+
+def features_of(selection: dict) -> list[str]:
+    """List the feature models whose scores a selection reads."""
+    steps = selection.get("steps", [selection])
+    return list(dict.fromkeys(step["features"] for step in steps if "features" in step))
 
 
 def _arms_of(experiment: dict, mixes: dict) -> Iterator[dict]:
@@ -161,13 +179,47 @@ def _reference_errors(config: dict) -> Iterator[str]:
         yield from _unknown(config, f"controlnets.{name}.condition", "conditions", controlnet)
         yield from _unknown(config, f"controlnets.{name}.prompts", "prompts", controlnet)
     for name, selection in config["selections"].items():
-        if "features" in selection:
-            yield from _unknown(config, f"selections.{name}.features", "features", selection)
+        owner = {"features": features_of(selection)}
+        yield from _unknown(config, f"selections.{name}.features", "features", owner)
+        yield from _unknown_scores(name, selection)
+    for name, judge in config["judges"].items():
+        yield from _judge_errors(config, name, judge)
     for index, experiment in enumerate(config["experiments"]):
-        for key in ("dataset", "controlnets", "features", "selections", "mixes", "trainers"):
+        for key in EXPERIMENT_KEYS:
             table = "datasets" if key == "dataset" else key
             yield from _unknown(config, f"experiments.{index}.{key}", table, experiment)
-        yield from _unfit_trainers(config, index, experiment)
+        yield from _unfit_trainers(config, f"experiments.{index}.trainers", experiment)
+        yield from _unfit_judges(config, index, experiment)
+
+
+def _unknown_scores(name: str, selection: dict) -> Iterator[str]:
+    for step in selection.get("steps", [selection]):
+        score = step.get("score", [])
+        for column in [score] if isinstance(score, str) else score:
+            if column not in SCORES:
+                yield (f"selections.{name}: there is no score {column!r}{_suggest(column, SCORES)}")
+
+
+def _judge_errors(config: dict, name: str, judge: dict) -> Iterator[str]:
+    if judge["kind"] != "label_survival":
+        return
+    yield from _unknown(config, f"judges.{name}.trainer", "trainers", judge)
+    yield from _unknown(config, f"judges.{name}.mix", "mixes", judge)
+    if config["mixes"].get(judge["mix"], {}).get("synthetic"):
+        yield (
+            f"judges.{name}.mix: {judge['mix']!r} has synthetic images; a judge of labels is to "
+            "have seen real ones alone"
+        )
+
+
+def _unfit_judges(config: dict, index: int, experiment: dict) -> Iterator[str]:
+    key = f"experiments.{index}.judges"
+    known = [config["judges"][name] for name in experiment["judges"] if name in config["judges"]]
+    kinds = [judge["kind"] for judge in known]
+    for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+        yield f"{key}: two judges of kind {kind!r}, whose scores would have the same names"
+    trainers = [judge["trainer"] for judge in known if judge["kind"] == "label_survival"]
+    yield from _unfit_trainers(config, key, {**experiment, "trainers": trainers})
 
 
 def _unknown(config: dict, key: str, table: str, owner: dict) -> Iterator[str]:
@@ -178,13 +230,13 @@ def _unknown(config: dict, key: str, table: str, owner: dict) -> Iterator[str]:
             yield f"{key}: {table} has no entry {name!r}{_suggest(name, known)}"
 
 
-def _unfit_trainers(config: dict, index: int, experiment: dict) -> Iterator[str]:
+def _unfit_trainers(config: dict, key: str, experiment: dict) -> Iterator[str]:
     fits = {"detection": "yolo", "classification": "timm"}
     task = config["datasets"].get(experiment["dataset"], {}).get("task")
     for name in experiment["trainers"]:
         kind = config["trainers"].get(name, {}).get("kind")
         if task and kind and kind != fits[task]:
             yield (
-                f"experiments.{index}.trainers: {name!r} is of kind {kind!r}, but dataset "
+                f"{key}: trainer {name!r} is of kind {kind!r}, but dataset "
                 f"{experiment['dataset']!r} is for {task}, which takes kind {fits[task]!r}"
             )

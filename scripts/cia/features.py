@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from cia.errors import UserError
+from cia.feature_files import require_finite
 from cia.images import load_image
 from cia.progress import Progress
 
@@ -47,9 +48,13 @@ class Extractor:
 
 
 def extract_features(
-    paths: Sequence[str], settings: dict, batch_size: int, threads: int = 1
+    paths: Sequence[str],
+    settings: dict,
+    batch_size: int,
+    threads: int = 1,
+    boxes: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the features of pictures.
+    """Compute the features of pictures, or of boxes in them.
 
     Parameters
     ----------
@@ -61,6 +66,8 @@ def extract_features(
         Pictures per call of the network.
     threads : int
         Pictures that are decoded and resized at once, while the network works.
+    boxes : numpy.ndarray, optional
+        For each picture the part to look at: cx, cy, w, h, normalized, shape (n, 4).
 
     Returns
     -------
@@ -79,14 +86,25 @@ def extract_features(
     features, probabilities = [], []
     progress = Progress(len(paths), "pictures")
     with torch.inference_mode():
-        for inputs in _batches(paths, extractor.preprocess, batch_size, threads):
+        for inputs in _batches(paths, boxes, extractor.preprocess, batch_size, threads):
             found, classes = extractor.network(inputs.to(device))
             features.append(found.float().cpu().numpy())
             probabilities.append(classes.float().cpu().numpy())
             progress.add(len(inputs))
+    if not features:
+        return np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
     joined = np.concatenate(features)
-    _require_finite(joined, paths)
+    require_finite(joined, list(paths), settings["model"])
     return joined, np.concatenate(probabilities)
+
+
+def crop_box(image: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Return the part of a picture in a box (cx, cy, w, h, normalized), at least one pixel."""
+    height, width = image.shape[:2]
+    center, half = box[:2] * (width, height), box[2:] * (width, height) / 2
+    low = np.clip(np.floor(center - half), 0, (width - 1, height - 1)).astype(int)
+    high = np.maximum(np.ceil(center + half).astype(int), low + 1)
+    return np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
 
 
 def load_extractor(settings: dict, device: torch.device) -> Extractor:
@@ -223,26 +241,25 @@ def _inception_folder(settings: dict) -> Path:
 
 
 def _batches(
-    paths: Sequence[str], preprocess: Callable, batch_size: int, threads: int
+    paths: Sequence[str],
+    boxes: np.ndarray | None,
+    preprocess: Callable,
+    batch_size: int,
+    threads: int,
 ) -> Iterator[torch.Tensor]:
     """Yield inputs; threads decode and resize the next batch while the network has this one."""
 
-    def load(path: str) -> torch.Tensor:
-        return preprocess(load_image(path))
+    def load(row: int) -> torch.Tensor:
+        image = load_image(paths[row])
+        return preprocess(image if boxes is None else crop_box(image, boxes[row]))
 
     with ThreadPoolExecutor(threads) as pool:
         waiting = None
         for start in range(0, len(paths), batch_size):
-            coming = [pool.submit(load, path) for path in paths[start : start + batch_size]]
+            rows = range(start, min(start + batch_size, len(paths)))
+            coming = [pool.submit(load, row) for row in rows]
             if waiting:
                 yield torch.stack([future.result() for future in waiting])
             waiting = coming
         if waiting:
             yield torch.stack([future.result() for future in waiting])
-
-
-def _require_finite(features: np.ndarray, paths: Sequence[str]) -> None:
-    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
-    if len(bad):
-        named = ", ".join(paths[index] for index in bad[:5])
-        raise UserError(f"{len(bad)} pictures have features that are not finite: {named}")

@@ -6,11 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from cia.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @contextmanager
@@ -116,3 +119,11 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def save_array(path: str | Path, array: "np.ndarray") -> None:
+    """Write a .npy file, whole or not at all."""
+    import numpy as np
+
+    with atomic_path(path) as partial, open(partial, "wb") as file:
+        np.save(file, array, allow_pickle=False)

@@ -3,17 +3,18 @@
 import hashlib
 import logging
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
+from cia.directions import SCORES
 from cia.errors import UserError
-from cia.scores import SCORES
 from cia.tables import COLUMNS
 
 logger = logging.getLogger("cia")
 
-SCORED = ("top_k", "top_p", "threshold")
+SCORED = ("top_k", "top_p", "threshold", "band")
 """The methods that need a score."""
 
 
@@ -21,7 +22,7 @@ def select(
     manifest: pd.DataFrame,
     settings: dict,
     seed: int,
-    scores: pd.DataFrame | None = None,
+    scores: Mapping[str, pd.DataFrame] | None = None,
     labels: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return the images that a selection keeps, best first.
@@ -31,12 +32,14 @@ def select(
     manifest : pandas.DataFrame
         The set's images (id, image).
     settings : dict
-        One entry of the config's `selections`: method, value, score, order, per_class.
+        One entry of the config's `selections`: method, value, low, high, features, score, order,
+        per_class, steps.
     seed : int
         For the methods all and random, whose order is that of a hash of seed and id: it depends
         neither on the order of the rows nor on which other images there are.
-    scores : pandas.DataFrame, optional
-        id and a column per score; needed by top_k, top_p and threshold.
+    scores : mapping, optional
+        Feature model to its scores table (id and a column per score); needed by top_k, top_p,
+        threshold and band.
     labels : pandas.DataFrame, optional
         id, label (see `cia.labels`); needed with `per_class`.
 
@@ -44,23 +47,25 @@ def select(
     -------
     pandas.DataFrame
         Columns id, image, score, rank (from 1). Equal scores rank by id. The score of all and
-        random is 0.
+        random is 0; of several weighted scores it is the mean rank, from 0 (best) to 1; of steps
+        it is the last one's.
 
     Raises
     ------
     UserError
-        If there is no such score, or scores and manifest are not of the same images.
+        If there is no such score, or an image has none.
     """
-    table = _ranked(manifest, settings, seed, scores)
-    if settings["method"] == "threshold":
-        kept = table[_at_least_as_good(table["score"], settings)]
-    elif settings.get("per_class"):
-        kept = _keep_per_class(table, settings, labels)
-    else:
-        kept = table.head(_quota(settings, len(table)))
+    kept = manifest
+    for step in steps_of(settings):
+        kept = _keep(kept, step, seed, scores, labels)
     if kept.empty:
-        logger.warning("The selection keeps none of %d images.", len(table))
+        logger.warning("The selection keeps none of %d images.", len(manifest))
     return kept.assign(rank=np.arange(1, len(kept) + 1))[COLUMNS["selected"]]
+
+
+def steps_of(settings: Mapping) -> list[Mapping]:
+    """Return the selections that a selection consists of: itself, or a sequence's steps."""
+    return settings["steps"] if settings["method"] == "sequence" else [settings]
 
 
 def is_ascending(settings: dict) -> bool:
@@ -68,8 +73,19 @@ def is_ascending(settings: dict) -> bool:
     order = settings.get("order", "auto")
     if order == "auto":
         score = settings["score"]
-        return score not in SCORES or SCORES[score].direction == "lower"
+        return isinstance(score, dict) or SCORES.get(score, "lower") == "lower"
     return order == "ascending"
+
+
+def _keep(images, settings, seed, scores, labels) -> pd.DataFrame:
+    table = _ranked(images, settings, seed, scores)
+    if settings["method"] == "threshold":
+        return table[_at_least_as_good(table["score"], settings)]
+    if settings["method"] == "band":
+        return table.iloc[int(len(table) * settings["low"]) : int(len(table) * settings["high"])]
+    if settings.get("per_class"):
+        return _keep_per_class(table, settings, labels)
+    return table.head(_quota(settings, len(table)))
 
 
 def _ranked(manifest, settings, seed, scores) -> pd.DataFrame:
@@ -77,7 +93,8 @@ def _ranked(manifest, settings, seed, scores) -> pd.DataFrame:
     method = settings["method"]
     table = manifest[["id", "image"]].sort_values("id", ignore_index=True)
     if method in SCORED:
-        table = table.merge(_column(scores, settings["score"]), on="id", how="left")
+        scored = _scored(table, scores[settings["features"]], settings["score"])
+        table = table.merge(scored, on="id", how="left")
         _require_scores(table)
         return table.sort_values(
             ["score", "id"], ascending=[is_ascending(settings), True], ignore_index=True
@@ -85,6 +102,20 @@ def _ranked(manifest, settings, seed, scores) -> pd.DataFrame:
     # All in random order too: a mix takes the first ones, which must not favor some sources.
     order = sorted(range(len(table)), key=lambda row: _draw(seed, table["id"][row]))
     return table.iloc[order].reset_index(drop=True).assign(score=0.0)
+
+
+def _scored(table: pd.DataFrame, scores: pd.DataFrame, score: str | dict) -> pd.DataFrame:
+    """Return id and score: a column of the scores, or the weighted mean rank in several."""
+    if isinstance(score, str):
+        return _column(scores, score)
+    total, weights = 0.0, sum(score.values())
+    for name, weight in score.items():
+        column = table[["id"]].merge(_column(scores, name), on="id", how="left")
+        _require_scores(column)
+        better_first = is_ascending({"score": name})
+        ranks = column["score"].rank(ascending=better_first, method="average")
+        total = total + weight / weights * (ranks - 1) / max(1, len(ranks) - 1)
+    return table[["id"]].assign(score=total)
 
 
 def _column(scores: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -7,10 +7,14 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cia.errors import UserError
 from cia.files import write_text
 from cia.scanning import expected_layout, printable, read_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger("cia")
 
@@ -267,3 +271,25 @@ def _strays(labels: Path, ids: set[str]) -> list[dict]:
             continue
         rejected.append({"file": printable(path.as_posix()), "reason": reason})
     return rejected
+
+
+def list_objects(manifest: "pd.DataFrame", labels: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a row per labelled box: id, image, object (number in its image), class, cx, cy, w, h.
+
+    Parameters
+    ----------
+    manifest, labels : pandas.DataFrame
+        Tables of one source; pictures without a label have no rows.
+    """
+    import pandas as pd
+
+    images = dict(zip(manifest["id"], manifest["image"], strict=True))
+    rows = [
+        (id_, images[id_], number, *line.split())
+        for id_, label in zip(labels["id"], labels["label"], strict=True)
+        if id_ in images
+        for number, line in enumerate(filter(str.strip, label.splitlines()))
+    ]
+    names = ["id", "image", "object", "class", "cx", "cy", "w", "h"]
+    boxes = dict.fromkeys(("cx", "cy", "w", "h"), "float64")
+    return pd.DataFrame(rows, columns=names).astype(boxes)

@@ -29,6 +29,8 @@ COLUMNS = {
     ],
     "shard": ["id", "image", "width", "height", "sha256"],
     "rows": ["id", "image"],
+    "objects": ["id", "image", "object", "class"],
+    "neighbors": ["id", "nearest_real", "nearest_synthetic"],
     "selected": ["id", "image", "score", "rank"],
     "mixed": ["image", "label", "split", "origin", "id"],
 }
@@ -42,6 +44,7 @@ _NUMBERS = {
     "found": "int64",
     "rank": "int64",
     "score": "float64",
+    "object": "int64",
 }
 
 

@@ -16,6 +16,7 @@ STAGE = {
     "features": 1,
     "metrics": 1,
     "score": 1,
+    "judge": 1,
     "filter": 1,
     "metadata": 1,
     "mix": 1,

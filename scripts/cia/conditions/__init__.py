@@ -4,6 +4,7 @@ To add an extractor, write a dataclass like those in this package and enter it i
 fields are the settings that config may give, with their defaults. It has
 
 - `nothing`: what to say of a picture in which it found nothing;
+- `compare`: how alike two of its maps are, one of `cia.conditions.fidelity`;
 - `extract(pictures, sizes)`: for RGB pictures, uint8 (H, W, 3), and the sizes (width, height) of
   their maps, a list of maps, uint8 RGB (height, width, 3), each with the number of things found.
   A map depends on its own picture and size alone, not on the others of the list;
@@ -13,7 +14,7 @@ Models are loaded on the first call of `extract`; libraries are imported only th
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -32,6 +33,7 @@ class Extractor(Protocol):
     """What `EXTRACTORS` makes."""
 
     nothing: ClassVar[str]
+    compare: ClassVar[Callable[[np.ndarray, np.ndarray], float]]
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]

@@ -1,11 +1,13 @@
 """Edges after Canny (1986), as ControlNet's canny models expect them: white on black."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from cia.conditions.fidelity import edge_f1
 from cia.errors import UserError
 from cia.images import resize_image
 
@@ -27,6 +29,7 @@ class Canny:
     high: int = 200
     thresholds: str = "fixed"
     nothing: ClassVar[str] = "no edge found"
+    compare: ClassVar[Callable] = staticmethod(edge_f1)
 
     def __post_init__(self) -> None:
         if self.thresholds not in ("fixed", "auto"):

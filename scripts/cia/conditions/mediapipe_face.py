@@ -1,5 +1,6 @@
 """Face meshes in the colors of ControlNet's mediapipe-face models."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from cia.conditions.fidelity import keypoint_closeness
 from cia.errors import UserError
 
 
@@ -35,6 +37,7 @@ class MediapipeFace:
     min_face_size: int = 64
 
     nothing: ClassVar[str] = "no face found (or none of at least min_face_size pixels)"
+    compare: ClassVar[Callable] = staticmethod(keypoint_closeness)
 
     def __post_init__(self) -> None:
         if self.max_faces < 1:

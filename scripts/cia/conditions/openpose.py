@@ -1,5 +1,6 @@
 """Skeletons after OpenPose (Cao et al., 2017) in the colors of ControlNet's openpose models."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from cia.conditions.fidelity import keypoint_closeness
 from cia.conditions.weights import device, explained, find_file, local_files
 from cia.errors import UserError
 from cia.images import resize_image
@@ -45,6 +47,7 @@ class Openpose:
     detect_resolution: int = 512
 
     nothing: ClassVar[str] = "no person found"
+    compare: ClassVar[Callable] = staticmethod(keypoint_closeness)
 
     def __post_init__(self) -> None:
         if not (self.body or self.hand or self.face):

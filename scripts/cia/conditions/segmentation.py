@@ -1,6 +1,7 @@
 """Semantic maps by any segmentation model of transformers, in ADE20K's colors."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cia.conditions.ade20k import CLASSES, indices_of, paint
+from cia.conditions.fidelity import mean_iou
 from cia.conditions.weights import device, explained, local_files
 from cia.errors import UserError
 
@@ -39,6 +41,7 @@ class Segmentation:
     classes: dict[str, str] = field(default_factory=dict)
 
     nothing: ClassVar[str] = "no class with an ADE20K counterpart found"
+    compare: ClassVar[Callable] = staticmethod(mean_iou)
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cia.conditions.ade20k import indices_of, paint
+from cia.conditions.fidelity import mean_iou
 from cia.conditions.weights import device, explained, find_file, local_files
 from cia.errors import UserError
 from cia.images import resize_image
@@ -48,6 +50,7 @@ class YoloSegmentation:
     classes: dict[str, str] = field(default_factory=dict)
 
     nothing: ClassVar[str] = "no object with an ADE20K counterpart found"
+    compare: ClassVar[Callable] = staticmethod(mean_iou)
 
     def __post_init__(self) -> None:
         if not 0 <= self.confidence <= 1:

@@ -1,13 +1,16 @@
 """Tables of distribution metrics, whatever metrics and numbers their files hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from cia.reporting.tables import Table, format_number
 
-_FIRST = ["features", "metric", "value", "low", "high", "std", "floor", "direction"]
+_FIRST = ["features", "of", "metric", "value", "low", "high", "std"]
+_FIRST += ["floor", "matched", "direction"]
 _LAST = ["n_real", "n_synthetic", "dimensions", "note"]
+_BESIDE = ("floor", "matched", "n_real", "n_synthetic", "dimensions")
+"""Columns that people see besides the value; the CSV has them all."""
 _NOTES = ("reason", "warning")
 _SCALARS = (str, int, float, bool)
 
@@ -25,9 +28,9 @@ def metric_rows(files: list[Mapping]) -> pd.DataFrame:
         Contents of results/{dataset}/{controlnet}/metrics/{features}.yaml.
     """
     rows = []
-    for content in files:
-        common = {name: content[name] for name in _LAST if name in content}
-        for metric, entry in content["metrics"].items():
+    for content, part, own in _parts(files):
+        common = {name: own.get(name, content.get(name)) for name in _LAST if name in content}
+        for metric, entry in own["metrics"].items():
             entry = entry if isinstance(entry, Mapping) else {"value": entry}
             numbers = {
                 name: value
@@ -35,7 +38,8 @@ def metric_rows(files: list[Mapping]) -> pd.DataFrame:
                 if name not in _NOTES and (value is None or isinstance(value, _SCALARS))
             }
             note = ". ".join(str(entry[name]) for name in _NOTES if entry.get(name))
-            row = {"features": content["features"], "metric": metric, **common, **numbers}
+            row = {"features": content["features"], "of": part, "metric": metric}
+            row |= {**common, **numbers}
             rows.append({**row, "note": note})
     table = pd.DataFrame(rows)
     first = [name for name in _FIRST if name in table.columns]
@@ -44,21 +48,34 @@ def metric_rows(files: list[Mapping]) -> pd.DataFrame:
     return table[[*first, *others, *last]]
 
 
+def _parts(files: list[Mapping]) -> Iterator[tuple[Mapping, str, Mapping]]:
+    """Yield each file with what its metrics are of: whole images, and labelled objects."""
+    for content in files:
+        yield content, "images", content
+        if "objects" in content:
+            yield content, "objects", content["objects"]
+
+
 def metric_cells(table: pd.DataFrame) -> Table:
     """Turn the rows into cells for people.
 
-    Spread and interval stand beside the value; whether smaller or larger is better is said in
+    Spread or interval stand beside the value; whether smaller or larger is better is said in
     words.
     """
-    drawn = {"features", "metric", "value", "low", "high", "std", "direction", "note"}
-    others = [name for name in table.columns if name not in drawn]
-    headers = ["features", "metric", "value", "better", *others, "note"]
+    others = [name for name in _BESIDE if name in table.columns]
+    headers = ["features", "of", "metric", "value", "better", *others, "note"]
     rows = []
     for row in table.astype(object).where(table.notna(), None).to_dict("records"):
         better = {"lower": "smaller", "higher": "larger"}.get(row.get("direction"), "")
-        cells = [row["features"], row["metric"].replace("_", " "), value_words(row), better]
+        cells = [
+            row["features"],
+            row["of"],
+            row["metric"].replace("_", " "),
+            value_words(row),
+            better,
+        ]
         rows.append([*cells, *(_plain(row[name]) for name in others), row["note"] or ""])
-    numbers = [2, *range(4, 4 + len(others))]
+    numbers = [3, *range(5, 5 + len(others))]
     return Table([name.replace("_", " ") for name in headers], rows, numbers)
 
 

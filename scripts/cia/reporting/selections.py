@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from cia.directions import SCORES
 from cia.errors import UserError
-from cia.scores import SCORES
+from cia.filtering import steps_of
 
 
 def judged_images(
@@ -52,21 +53,24 @@ def judged_images(
 
 
 def shown_score(settings: Mapping, scores: pd.DataFrame | None) -> str | None:
-    """Return the score by which to show images: the selection's own, or the table's first.
+    """Return the score by which to show images: the selection's first, or the table's.
 
     None if there are no scores.
     """
     if scores is None:
         return None
-    return settings.get("score") or scores.columns.drop(["id", "image"])[0]
+    for step in steps_of(settings):
+        if score := step.get("score"):
+            return score if isinstance(score, str) else next(iter(score))
+    return scores.columns.drop(["id", "image"])[0]
 
 
 def direction_words(score: str) -> str:
     """Say which end of a score is the better one; "" if the score does not say."""
     if score not in SCORES:
         return ""
-    end = {"lower": "smaller", "higher": "larger"}[SCORES[score].direction]
-    return f"{end} is closer to real"
+    end = {"lower": "smaller", "higher": "larger"}[SCORES[score]]
+    return f"{end} is better"
 
 
 def find_cut(images: pd.DataFrame, settings: Mapping) -> float | None:
@@ -75,7 +79,7 @@ def find_cut(images: pd.DataFrame, settings: Mapping) -> float | None:
     None where no one score parts them: all or none are kept, or the choice was by chance, by
     class, or by something else.
     """
-    if settings["method"] == "threshold":
+    if settings["method"] == "threshold" and isinstance(settings["score"], str):
         return float(settings["value"])
     scored = images.dropna(subset="score")
     kept, dropped = scored.loc[scored["kept"], "score"], scored.loc[~scored["kept"], "score"]

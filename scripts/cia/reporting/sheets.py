@@ -23,6 +23,8 @@ FRAME = 3
 TALLEST = 1.5
 """Height of a tile over its width, at most."""
 PROMPT_LINES = 4
+VARIATIONS = (("real", 1), ("condition", 1), ("synthetic", 1), ("more variants", 99))
+"""Headers of the columns of a sheet, with how many each spans at most."""
 _BOX, _BOX_HALO = "#FFFFFF", "#000000"
 
 
@@ -155,13 +157,13 @@ def sheet_rows(
         family = pd.concat([family[chosen], family[~chosen]]).head(variants)
         picture = pictures.loc[item["source"]]
         label = labels["real"].get(item["source"], "")
-        head, boxes = _read_label(label, task, classes)
+        head, boxes = read_label(label, task, classes)
         tiles = [
             Tile(picture["image"], head, picture["caption"], boxes),
             Tile(family["condition"].iloc[0]),
         ]
         for image in family.to_dict("records"):
-            _, boxes = _read_label(labels["synthetic"].get(image["id"], ""), task, classes)
+            _, boxes = read_label(labels["synthetic"].get(image["id"], ""), task, classes)
             score = format_number(image["score"]) if np.isfinite(image["score"]) else ""
             tiles.append(Tile(image["image"], score, image["prompt"], boxes, image["kept"]))
         rows.append((_row_name(item), tiles))
@@ -175,7 +177,8 @@ def _row_name(item: Mapping) -> str:
     return f"{name}\nrank {item['rank']}\nof {item['of']}".strip()
 
 
-def _read_label(label: str, task: str, classes: Sequence[str]) -> tuple[str, tuple[Box, ...]]:
+def read_label(label: str, task: str, classes: Sequence[str]) -> tuple[str, tuple[Box, ...]]:
+    """Return a label's class name (of a picture with one class), and its boxes."""
     if task == "classification":
         return (classes[int(label)] if label else ""), ()
     fields = [line.split() for line in label.splitlines()]
@@ -188,8 +191,9 @@ def draw_sheet(
     subtitle: str,
     rows: Sequence[tuple[str, Sequence[Tile]]],
     about: dict[str, str],
+    headers: Sequence[tuple[str, int]] = VARIATIONS,
 ) -> None:
-    """Draw rows of tiles as one PNG: real, condition, synthetic, and more variants.
+    """Draw rows of tiles as one PNG, under headers with the number of columns that each spans.
 
     Small pictures are enlarged by whole factors without smoothing, so that every pixel shows;
     others are resized with Lanczos filters.
@@ -202,7 +206,7 @@ def draw_sheet(
         _draw_row(row, images, width, gutter) for row, images in zip(rows, pictures, strict=True)
     ]
     full = 2 * MARGIN + gutter + columns * width + (columns - 1) * GAP
-    header = _draw_header(title, subtitle, columns, width, gutter, full)
+    header = _draw_header(title, subtitle, headers, columns, width, gutter, full)
     sheet = Image.new("RGB", (full, header.height + sum(row.height for row in drawn)), "white")
     top = 0
     for part in [header, *drawn]:
@@ -229,7 +233,7 @@ def _fit(image: np.ndarray, width: int) -> Image.Image:
     return Image.fromarray(resize_image(image, size))
 
 
-def _draw_header(title, subtitle, columns, width, gutter, full) -> Image.Image:
+def _draw_header(title, subtitle, headers, columns, width, gutter, full) -> Image.Image:
     titles = _wrap(title, 18, full - 2 * MARGIN, 2, bold=True)
     subtitles = _wrap(subtitle, 14, full - 2 * MARGIN, 3)
     top = MARGIN + 26 * len(titles)
@@ -238,13 +242,16 @@ def _draw_header(title, subtitle, columns, width, gutter, full) -> Image.Image:
     draw = ImageDraw.Draw(header)
     _write(draw, (MARGIN, MARGIN), titles, 18, INK, 26, bold=True)
     _write(draw, (MARGIN, top), subtitles, 14, MUTED, 20)
-    names = ["real", "condition", "synthetic", "more variants"]
-    for column, name in enumerate(names[:columns]):
-        left = MARGIN + gutter + column * (width + GAP)
-        right = full - MARGIN if column == 3 else left + width
-        text = _wrap(name, 14, right - left, 1, bold=True)
+    column = 0
+    for name, span in headers:
+        last = min(column + span, columns)
+        if last == column:
+            break
+        left, right = (MARGIN + gutter + edge * (width + GAP) for edge in (column, last))
+        text = _wrap(name, 14, right - GAP - left, 1, bold=True)
         _write(draw, (left, height - 31), text, 14, INK, 20, bold=True)
-        draw.line((left, height - 9, right - 1, height - 9), fill=FAINT, width=2)
+        draw.line((left, height - 9, right - GAP - 1, height - 9), fill=FAINT, width=2)
+        column = last
     return header
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cia.errors import UserError
 from cia.files import digest_file, model_fingerprint, write_text, write_yaml
 from cia.provenance import package_versions
 from cia.tables import read_table, write_table
@@ -128,6 +129,20 @@ def train(training: Training, metrics_path: Path, curves_path: Path) -> None:
     write_table(curves_path, trained.curves)
     write_yaml(metrics_path, {key: value for key, value in content.items() if value is not None})
     shutil.rmtree(training.work)
+
+
+def trained_weights(metrics_path: str | Path) -> Path:
+    """Return the best weights of the training that wrote these metrics.
+
+    Raises
+    ------
+    UserError
+        If they are gone.
+    """
+    found = sorted(Path(metrics_path).parent.glob("best.*"))
+    if not found:
+        raise UserError(f"{metrics_path}: its weights are gone; delete it to train again")
+    return found[0]
 
 
 def _claim_work(training: Training) -> None:

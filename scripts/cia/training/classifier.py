@@ -100,6 +100,45 @@ def evaluate(truth: np.ndarray, predicted: np.ndarray, classes: list[str]) -> di
     return {"overall": overall, "per_class": per_class, "confusion": confusion}
 
 
+def predict(
+    weights: Path, settings: dict, classes: list[str], paths: list[str], batch_size: int
+) -> np.ndarray:
+    """Read pictures with a trained classifier.
+
+    Parameters
+    ----------
+    weights : path
+        `best.safetensors` of a training.
+    settings : dict
+        The trainer's entry in the config.
+    classes : list of str
+        Class names in index order.
+    paths : list of str
+        The pictures.
+    batch_size : int
+
+    Returns
+    -------
+    numpy.ndarray
+        Class probabilities, float32, shape (n, number of classes).
+    """
+    from safetensors.torch import load_file
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bare = {**settings, "pretrained": False, "weights": None}
+    model = _create(bare, len(classes))
+    model.load_state_dict(load_file(weights))
+    model = model.eval().to(device)
+    transform = _transform(model, settings, training=False)
+    chances = []
+    with torch.inference_mode():
+        for start in range(0, len(paths), batch_size):
+            pictures = [load_image(path) for path in paths[start : start + batch_size]]
+            inputs = torch.stack([transform(Image.fromarray(picture)) for picture in pictures])
+            chances.append(model(inputs.to(device)).softmax(dim=1).float().cpu().numpy())
+    return np.concatenate(chances)
+
+
 class _State:
     """A training under way: all of it that a checkpoint holds, and what is rebuilt."""
 

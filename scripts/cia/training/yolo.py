@@ -5,12 +5,15 @@ import math
 import os
 import pickle
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cia.errors import UserError
+from cia.images import load_image
 from cia.training import Trained, Training
 from cia.yolo import import_ultralytics
 
@@ -60,6 +63,41 @@ def train(training: Training) -> Trained:
         test=_summary(test),
         per_class=_per_class(test, training.classes),
     )
+
+
+def predict(
+    weights: Path, settings: dict, paths: list[str], confidence: float, threads: int
+) -> list[np.ndarray]:
+    """Find objects in pictures with a trained detector.
+
+    Parameters
+    ----------
+    weights : path
+        `best.pt` of a training.
+    settings : dict
+        The trainer's entry in the config.
+    paths : list of str
+        The pictures.
+    confidence : float
+        The least confidence of what counts as found.
+    threads : int
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Per picture, float64, shape (objects, 5): class, cx, cy, w, h, normalized.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        model = _import_quietly(Path(work), threads).YOLO(weights)
+        found = []
+        for path in paths:
+            picture = np.ascontiguousarray(load_image(path)[..., ::-1])  # ultralytics takes BGR
+            result = model.predict(
+                picture, imgsz=settings["image_size"], conf=confidence, verbose=False
+            )[0]
+            boxes = result.boxes.cpu().numpy()
+            found.append(np.column_stack([boxes.cls, boxes.xywhn]).astype(np.float64))
+    return found
 
 
 def _train_or_resume(ultralytics: Any, training: Training, run: Path) -> None:

@@ -1,0 +1,136 @@
+# What rules read: input functions, and settings put together from several tables.
+
+
+def get_prepared(wildcards):
+    """What a split waits for before it is read: its own preparation, if a rule makes it."""
+    if "prepare" in config["datasets"][wildcards.dataset]:
+        return f"data/real/{wildcards.dataset}/{wildcards.split}/prepared.csv"
+    return []
+
+
+def get_condition_manifest(wildcards):
+    condition = get_controlnet(wildcards)["condition"]
+    return f"data/conditions/{wildcards.dataset}/{condition}/manifest.csv"
+
+
+def get_shards(wildcards):
+    shards = range(config["shards"])
+    return expand(
+        "results/{dataset}/{controlnet}/shards/{shard}.csv", shard=shards, **dict(wildcards.items())
+    )
+
+
+def get_pair(wildcards):
+    """The two image sets that metrics and scores compare."""
+    return {
+        "real": f"real/{wildcards.dataset}/train",
+        "synthetic": f"generated/{wildcards.dataset}/{wildcards.controlnet}",
+    }
+
+
+def get_features(wildcards):
+    """The saved features of the real training images and of the synthetic ones."""
+    return {
+        f"{kind}{key}": f"results/{source}/features/{wildcards.features}{end}"
+        for kind, source in get_pair(wildcards).items()
+        for key, end in {"": ".npy", "_rows": ".csv"}.items()
+    }
+
+
+def get_metrics_inputs(wildcards):
+    """What distribution metrics read: features, class probabilities, features of objects."""
+    inputs = get_features(wildcards)
+    inputs["plan"] = f"results/{wildcards.dataset}/{wildcards.controlnet}/plan.csv"
+    ends = {"_probabilities": ".probabilities.npy"}
+    if get_entry("datasets", wildcards)["task"] == "detection":
+        ends |= {"_objects": ".objects.npy", "_objects_rows": ".objects.csv"}
+    for kind, source in get_pair(wildcards).items():
+        for key, end in ends.items():
+            inputs[f"{kind}{key}"] = f"results/{source}/features/{wildcards.features}{end}"
+    return inputs
+
+
+def get_score_inputs(wildcards):
+    """What scores are made from: features, the judges' shards, and labels where classes count."""
+    inputs = get_features(wildcards)
+    for judge in get_set(wildcards)["judges"]:
+        inputs[judge] = expand(
+            "results/{dataset}/{controlnet}/judged/{judge}/{shard}.csv",
+            dataset=wildcards.dataset,
+            controlnet=wildcards.controlnet,
+            judge=judge,
+            shard=range(config["shards"]),
+        )
+    if scores_per_class(wildcards):
+        for kind, source in get_pair(wildcards).items():
+            inputs[f"{kind}_labels"] = f"results/{source}/labels.csv"
+    return inputs
+
+
+def scores_per_class(wildcards):
+    """Whether distances within the class are asked for, and images have one class."""
+    task = get_entry("datasets", wildcards)["task"]
+    return get_entry("features", wildcards)["per_class"] and task == "classification"
+
+
+def get_judge_inputs(wildcards):
+    """What a judge reads: the images with their plan and labels, and its model."""
+    root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
+    generated = f"results/generated/{wildcards.dataset}/{wildcards.controlnet}"
+    inputs = {
+        "plan": f"{root}/plan.csv",
+        "manifest": f"{generated}/manifest.csv",
+        "labels": f"{generated}/labels.csv",
+    }
+    judge = get_entry("judges", wildcards)
+    if judge["kind"] == "label_survival":
+        inputs["model"] = f"results/{ARM}/metrics.yaml".format(
+            dataset=wildcards.dataset,
+            controlnet=NONE,
+            selection=NONE,
+            mix=judge["mix"],
+            trainer=judge["trainer"],
+            seed=judge["seed"],
+        )
+    return inputs
+
+
+def get_judge_settings(wildcards):
+    """A judge's settings, with those of what it judges by."""
+    settings = dict(get_entry("judges", wildcards))
+    if settings["kind"] == "condition_fidelity":
+        settings["condition"] = config["conditions"][get_controlnet(wildcards)["condition"]]
+    if settings["kind"] == "label_survival":
+        settings["trainer"] = config["trainers"][settings["trainer"]]
+    return settings
+
+
+def get_selection_inputs(wildcards):
+    """What a selection reads: the scores of its feature models, and labels for per-class quotas."""
+    root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
+    generated = f"results/generated/{wildcards.dataset}/{wildcards.controlnet}"
+    selection = config["selections"][wildcards.selection]
+    inputs = {"manifest": f"{generated}/manifest.csv"}
+    for name in features_of(selection):
+        inputs[f"scores_{name}"] = f"{root}/scores/{name}.csv"
+    if any(step.get("per_class") for step in selection.get("steps", [selection])):
+        inputs["labels"] = f"{generated}/labels.csv"
+    return inputs
+
+
+def get_mix_inputs(wildcards):
+    """The real splits, and the synthetic images where the mix takes any."""
+    real = f"results/real/{wildcards.dataset}"
+    inputs = {
+        f"{split}_{kind}": f"{real}/{split}/{kind}.csv"
+        for split in SPLITS
+        for kind in ("manifest", "labels")
+    }
+    if wildcards.controlnet != NONE:
+        generated = f"results/generated/{wildcards.dataset}/{wildcards.controlnet}"
+        root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
+        inputs["synthetic_manifest"] = f"{generated}/manifest.csv"
+        inputs["synthetic_labels"] = f"{generated}/labels.csv"
+        inputs["plan"] = f"{root}/plan.csv"
+        inputs["selected"] = f"{root}/selected/{wildcards.selection}.csv"
+    return inputs

@@ -1,0 +1,26 @@
+rule judge:
+    """Score one shard of synthetic images by looking at them: fidelity, label survival, agreement."""
+    input:
+        unpack(get_judge_inputs),
+    output:
+        scores="results/{dataset}/{controlnet}/judged/{judge}/{shard}.csv",
+    log:
+        "logs/judge/{dataset}/{controlnet}/{judge}/{shard}.log",
+    benchmark:
+        "benchmarks/judge/{dataset}/{controlnet}/{judge}/{shard}.tsv"
+    conda:
+        "../envs/judge.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=120,
+        batch_size=config["batch_size"],
+    params:
+        settings=get_judge_settings,
+        shards=config["shards"],
+        task=get_dataset("task"),
+        classes=get_dataset("classes"),
+        model_files=get_model_files("judges", "model"),
+        version=STAGE["judge"],
+    script:
+        "../scripts/judge.py"

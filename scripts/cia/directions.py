@@ -1,0 +1,35 @@
+"""Which end of every metric and score is the better one: `lower` or `higher`.
+
+By themselves, since the config's check wants the names and nothing heavy.
+"""
+
+METRICS = {
+    "fid": "lower",
+    "frechet_distance": "lower",
+    "frechet_infinity": "lower",
+    "kid": "lower",
+    "mmd_rbf": "lower",
+    "precision": "higher",
+    "recall": "higher",
+    "density": "higher",
+    "coverage": "higher",
+    "inception_score": "higher",
+}
+"""Distribution metrics (`cia.metrics`)."""
+
+SCORES = {
+    "mahalanobis": "lower",
+    "mahalanobis_class": "lower",
+    "mld_pinv": "lower",
+    "knn_distance": "lower",
+    "realism": "higher",
+    "copy_real": "higher",
+    "copy_synthetic": "higher",
+    "condition_fidelity": "higher",
+    "label_recall": "higher",
+    "label_iou": "higher",
+    "label_confidence": "higher",
+    "extra_objects": "lower",
+    "text_agreement": "higher",
+}
+"""Columns of scores tables (`cia.scores`, `cia.judging`)."""

@@ -1,0 +1,56 @@
+"""The best, middle and worst synthetic images by each score: what does a score see?"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from cia.directions import SCORES
+from cia.reporting.sheets import Tile, read_label
+from cia.reporting.tables import format_number
+
+EACH = 3
+"""Images shown of the best, of the middle and of the worst."""
+HEADERS = (("best", EACH), ("middle", EACH), ("worst", EACH))
+
+
+def extreme_rows(
+    scores: pd.DataFrame, labels: Mapping[str, str], task: str, classes: Sequence[str]
+) -> list[tuple[str, list[Tile]]]:
+    """Return a named row of tiles per score: best, middle, worst images.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        A scores table: id, image, and a column per score. A score that is the same for all images,
+        or that fewer than nine have, is left out.
+    labels : mapping
+        id to label.
+    task : {"detection", "classification"}
+    classes : sequence of str
+        Class names in index order.
+    """
+    rows = []
+    for name in scores.columns.drop(["id", "image"]):
+        known = scores.dropna(subset=name)
+        if len(known) < 3 * EACH or known[name].nunique() < 2:
+            continue
+        best_first = SCORES.get(name, "lower") == "lower"
+        ranked = known.sort_values([name, "id"], ascending=[best_first, True])
+        tiles = [
+            _tile(ranked.iloc[place], name, labels, task, classes) for place in _places(len(ranked))
+        ]
+        end = "smaller" if best_first else "larger"
+        words = name.replace("_", "\n")
+        rows.append((f"{words}\n{end}\nis better", tiles))
+    return rows
+
+
+def _places(images: int) -> np.ndarray:
+    first = np.arange(EACH)
+    return np.concatenate([first, images // 2 - EACH // 2 + first, images - EACH + first])
+
+
+def _tile(row: pd.Series, name: str, labels, task, classes) -> Tile:
+    words, boxes = read_label(labels.get(row["id"], ""), task, classes)
+    return Tile(row["image"], format_number(row[name]), words, boxes)

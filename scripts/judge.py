@@ -1,0 +1,30 @@
+"""Score one shard of synthetic images by looking at them."""
+
+from cia.jobs import run
+from cia.tables import read_table, write_table
+
+
+def main(job):
+    # torch reads the number of threads when it is imported
+    from cia.judging import judge_images, make_case
+    from cia.training import trained_weights
+
+    case = make_case(
+        read_table(job.input.plan, "plan"),
+        read_table(job.input.manifest, "manifest"),
+        read_table(job.input.labels, "labels"),
+        shard=int(job.wildcards.shard),
+        shards=job.params.shards,
+        task=job.params.task,
+        classes=list(job.params.classes),
+        batch_size=job.resources.batch_size,
+        threads=job.threads,
+    )
+    settings = dict(job.params.settings)
+    if hasattr(job.input, "model"):
+        settings["weights"] = trained_weights(job.input.model)
+    write_table(job.output.scores, judge_images(case, settings))
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821

@@ -1,0 +1,22 @@
+"""Describe each labelled object of an image set by a network's features of its box."""
+
+from cia.features import extract_features
+from cia.files import save_array
+from cia.jobs import run
+from cia.labels import list_objects
+from cia.tables import read_table, write_table
+
+
+def main(job):
+    manifest = read_table(job.input.manifest, "manifest")
+    objects = list_objects(manifest, read_table(job.input.labels, "labels"))
+    boxes = objects[["cx", "cy", "w", "h"]].to_numpy()
+    features, _ = extract_features(
+        objects["image"].tolist(), job.params.settings, job.resources.batch_size, job.threads, boxes
+    )
+    save_array(job.output.features, features)
+    write_table(job.output.rows, objects, "objects")
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821
