@@ -14,12 +14,12 @@ def table(scores: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 SCORES = {"a": 3.0, "b": 1.0, "c": 2.0, "d": 1.0, "e": 5.0}
-TOP = {"score": "mahalanobis", "order": "auto", "per_class": False}
+TOP = {"features": "f", "score": "mahalanobis", "order": "auto", "per_class": False}
 
 
 def kept(settings: dict, scores: dict = SCORES, **more) -> list[str]:
     manifest, values = table(scores)
-    return select(manifest, settings, seed=0, scores=values, **more)["id"].tolist()
+    return select(manifest, settings, seed=0, scores={"f": values}, **more)["id"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_methods_keep_the_best_first_and_break_ties_by_id(settings, expected):
 def test_scores_and_ranks_stay_with_their_image_whatever_the_order_of_rows():
     manifest, values = table(SCORES)
     settings = {**TOP, "method": "top_k", "value": 4}
-    first = select(manifest, settings, 0, values)
-    second = select(manifest.iloc[::-1], settings, 0, values.sample(frac=1, random_state=1))
+    first = select(manifest, settings, 0, {"f": values})
+    second = select(manifest.iloc[::-1], settings, 0, {"f": values.sample(frac=1, random_state=1)})
     pd.testing.assert_frame_equal(first, second)
     assert dict(zip(first["id"], first["score"], strict=True)).items() <= SCORES.items()
     assert first["rank"].tolist() == [1, 2, 3, 4]
@@ -94,4 +94,41 @@ def test_an_unknown_score_is_named_with_those_there_are():
 def test_images_without_score_are_an_error_not_a_silent_loss():
     manifest, values = table(SCORES)
     with pytest.raises(UserError, match="1 images have no score: c"):
-        select(manifest, {**TOP, "method": "top_k", "value": 1}, 0, values.drop(index=2))
+        select(manifest, {**TOP, "method": "top_k", "value": 1}, 0, {"f": values.drop(index=2)})
+
+
+def test_a_band_keeps_the_middle_of_the_ranking():
+    band = {**TOP, "method": "band", "low": 0.2, "high": 0.8}
+    assert kept(band) == ["d", "c", "a"]
+    assert kept({**band, "low": 0.0, "high": 1.0}) == ["b", "d", "c", "a", "e"]
+    assert kept({**band, "low": 0.5, "high": 0.5}) == []
+
+
+def test_a_sequence_chooses_from_what_its_first_step_kept():
+    first = {**TOP, "method": "top_p", "value": 0.8}
+    second = {**TOP, "method": "top_k", "value": 2, "order": "descending"}
+    assert kept({"method": "sequence", "steps": [first, second]}) == ["a", "c"]
+    assert kept({"method": "sequence", "steps": [second, first]}) == ["a"]
+
+
+def test_several_scores_are_weighed_by_rank_each_in_its_own_direction():
+    manifest, values = table(SCORES)
+    values["realism"] = [0.9, 0.1, 0.8, 0.2, 0.3]  # larger is better
+    settings = {**TOP, "method": "top_k", "value": 5}
+    both = {**settings, "score": {"mahalanobis": 1, "realism": 1}}
+    chosen = select(manifest, both, 0, {"f": values})
+    assert chosen["id"].tolist() == ["a", "c", "d", "b", "e"]
+    assert chosen["score"].between(0, 1).all() and chosen["score"].is_monotonic_increasing
+    alone = {**settings, "score": {"mahalanobis": 1, "realism": 1e-9}}
+    assert select(manifest, alone, 0, {"f": values})["id"].tolist()[2:] == ["c", "a", "e"]
+
+
+def test_steps_may_read_the_scores_of_different_models():
+    manifest, values = table(SCORES)
+    other = values.assign(mahalanobis=[1.0, 2.0, 3.0, 4.0, 5.0])
+    steps = [
+        {**TOP, "method": "top_k", "value": 3},
+        {**TOP, "features": "g", "method": "top_k", "value": 1},
+    ]
+    settings = {"method": "sequence", "steps": steps}
+    assert select(manifest, settings, 0, {"f": values, "g": other})["id"].tolist() == ["b"]

@@ -62,7 +62,8 @@ def test_the_peer_s_filter_keeps_the_same_images(
     peer_filter, scores, tmp_path, method, theirs, value
 ):
     settings = {"method": method, "value": value, "score": "mahalanobis", "order": "auto"}
-    ours = select(scores, settings, 0, scores)
+    settings["features"] = "vit"
+    ours = select(scores, settings, 0, {"vit": scores})
     write_yaml(tmp_path / "metadata.yaml", metadata(scores, {"best": (settings, ours)}))
     kept = peer_filter(tmp_path, method=theirs, value=value, feature_extractor="vit")
     assert set(kept["mahalanobis"]["vit"]) == set(ours["image"])
@@ -71,7 +72,8 @@ def test_the_peer_s_filter_keeps_the_same_images(
 
 def test_it_says_how_the_set_was_made_judged_and_filtered(scores):
     settings = {"method": "top_k", "value": 3, "score": "mahalanobis", "order": "auto"}
-    kept = select(scores, settings, 0, scores)
+    settings["features"] = "vit"
+    kept = select(scores, settings, 0, {"vit": scores})
     content = metadata(scores, {"best": (settings, kept)})
     assert content["generation"]["steps"] == 20 and content["generation"]["images"] == 57
     assert content["results"]["metrics"]["dtd"]["vit"]["frechet_distance"]["value"] == 1.5

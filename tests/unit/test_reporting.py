@@ -32,6 +32,7 @@ from cia.reporting.arms import (
     seeds_words,
 )
 from cia.reporting.curves import Run, mean_curve
+from cia.reporting.extremes import extreme_rows
 from cia.reporting.histograms import bin_edges
 from cia.reporting.metrics import metric_cells, metric_rows
 from cia.reporting.selections import find_cut, judged_images
@@ -260,7 +261,7 @@ def test_cut_lies_between_kept_and_dropped():
     images = images_table([1.0, 2.0, 5.0, 9.0], [True, True, False, False])
     assert find_cut(images, TOP_P) == 3.5
     assert find_cut(images.assign(kept=~images["kept"]), TOP_P) == 3.5
-    assert find_cut(images, {"method": "threshold", "value": 4.2}) == 4.2
+    assert find_cut(images, {"method": "threshold", "value": 4.2, "score": "s"}) == 4.2
 
 
 def test_no_cut_is_made_up():
@@ -330,7 +331,28 @@ def test_metric_rows_carry_whatever_a_metric_holds():
         "smaller",
         "larger",
     ]
-    assert [row[cells.headers.index("subsets")] for row in cells.rows] == ["", "100", ""]
+    assert "subsets" not in cells.headers  # in the CSV
+
+
+def test_metrics_of_objects_stand_below_those_of_their_images():
+    fid = {"value": 12.5, "floor": 3.0, "direction": "lower"}
+    content = metric_file(fid=fid) | {"objects": metric_file(fid=fid) | {"n_real": 99}}
+    table = metric_rows([content])
+    assert table["of"].tolist() == ["images", "objects"]
+    assert table["n_real"].tolist() == [60, 99]
+
+
+def test_extremes_show_both_ends_of_every_score_that_tells_images_apart():
+    ids = [f"{n:02d}" for n in range(20)]
+    scores = pd.DataFrame({"id": ids, "image": ids, "realism": range(20), "mahalanobis": range(20)})
+    scores["flat"] = 1.0
+    scores["rare"] = [1.0, 2.0] + [np.nan] * 18
+    rows = extreme_rows(scores, dict.fromkeys(ids, "1"), "classification", ["zero", "one"])
+    assert [name.split("\n")[0] for name, _ in rows] == ["realism", "mahalanobis"]
+    best_first = [tile.image for tile in rows[1][1]]
+    assert best_first == ["00", "01", "02", "09", "10", "11", "17", "18", "19"]
+    assert [tile.image for tile in rows[0][1]][0] == "19"
+    assert rows[0][1][0].text == "one" and rows[0][1][0].head == "19"
 
 
 class Rows(HTMLParser):
@@ -364,7 +386,7 @@ def test_metric_table_is_the_same_in_all_three_forms(tmp_path):
     assert read_table(outputs["csv"])["value"].tolist() == [3.14159265358979]
     page = Rows()
     page.feed(outputs["html"].read_text())
-    assert page.rows[1][:3] == ["tiny", "frechet distance", "3.14"]
+    assert page.rows[1][:4] == ["tiny", "images", "frechet distance", "3.14"]
     assert page.rows[1][-1] == "n < d | <b>"
     assert "prefers-color-scheme: dark" in outputs["html"].read_text()
     markdown = outputs["markdown"].read_text().splitlines()

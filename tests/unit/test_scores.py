@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cia.directions import SCORES
 from cia.errors import UserError
-from cia.scores import SCORES, mahalanobis, score_images
+from cia.scores import name_neighbors, score_features
+from cia.scores.mahalanobis import mahalanobis, mahalanobis_per_class, mahalanobis_pinv
+from cia.scores.neighbors import score_neighbors
+
+
+def score_images(real, synthetic):
+    return score_features(real, synthetic, neighbors=3)[0]
 
 
 @pytest.mark.parametrize("n, d", [(200, 10), (12, 10), (11, 10), (10, 10), (6, 40)])
@@ -44,8 +51,9 @@ def test_scores_follow_their_image_under_any_order_and_are_never_negative(n, m, 
     order, real_order = rng.permutation(m), rng.permutation(n)
     for name, values in score_images(real, synthetic).items():
         again = score_images(real[real_order], synthetic[order])[name]
-        np.testing.assert_allclose(again, values[order], rtol=1e-8)
-        assert np.isfinite(values).all() and (values >= 0).all(), name
+        np.testing.assert_allclose(again, values[order], rtol=1e-6, atol=1e-9)
+        alone = name == "copy_synthetic" and m == 1
+        assert alone or (np.isfinite(values).all() and (values >= 0).all()), name
 
 
 def test_float32_features_with_few_images_keep_their_ranks():
@@ -60,7 +68,9 @@ def test_float32_features_with_few_images_keep_their_ranks():
 
 
 def test_every_score_declares_its_direction():
-    assert {score.direction for score in SCORES.values()} <= {"lower", "higher"}
+    assert set(SCORES.values()) <= {"lower", "higher"}
+    scores = score_features(np.eye(5), np.eye(5) + 1, 2, (list("aabbb"), list("aabbb")))[0]
+    assert set(scores) <= set(SCORES)
 
 
 def test_real_images_that_show_no_spread_are_refused():
@@ -80,3 +90,84 @@ def test_a_scores_table_keeps_pairs_whatever_the_order_of_rows():
     order = rng.permutation(20)
     second = rows.iloc[order].assign(**score_images(real, synthetic[order])).set_index("id")
     pd.testing.assert_frame_equal(second.sort_index(), first, rtol=1e-9)
+
+
+def test_mahalanobis_of_many_images_is_the_same_by_covariance_and_by_span():
+    """Either side of n = d + 1, where the method changes."""
+    rng = np.random.default_rng(5)
+    synthetic = rng.normal(size=(10, 30))
+    for n in (30, 31, 32):
+        from sklearn.covariance import LedoitWolf
+
+        real = np.random.default_rng(n).normal(size=(n, 30))
+        expected = np.sqrt(LedoitWolf().fit(real).mahalanobis(synthetic))
+        np.testing.assert_allclose(mahalanobis(real, synthetic), expected, rtol=1e-6)
+
+
+def test_constant_features_and_duplicated_rows_do_no_harm():
+    rng = np.random.default_rng(6)
+    real = np.repeat(rng.normal(size=(20, 8)), 3, axis=0)
+    real[:, 2] = 1.0
+    scores = score_images(real, np.vstack([real[:5], rng.normal(size=(5, 8))]))
+    assert all(np.isfinite(values).all() for values in scores.values())
+    assert (scores["copy_real"][:5] < 1e-6).all()
+
+
+def test_the_pseudo_inverse_distance_is_its_definition_and_never_negative():
+    rng = np.random.default_rng(7)
+    real, synthetic = rng.normal(size=(60, 8)), rng.normal(size=(20, 8))
+    inverse = np.linalg.pinv(np.cov(real, rowvar=False))
+    offsets = synthetic - real.mean(axis=0)
+    expected = np.sqrt(np.einsum("ij,jk,ik->i", offsets, inverse, offsets))
+    np.testing.assert_allclose(mahalanobis_pinv(real, synthetic), expected, rtol=1e-6)
+    few = mahalanobis_pinv(rng.normal(size=(25, 80)) + 5, rng.normal(size=(20, 80)) + 5)
+    assert (few >= 0).all()
+
+
+def test_distances_within_the_class_and_a_class_with_too_few_images():
+    rng = np.random.default_rng(8)
+    real = np.vstack([rng.normal(size=(20, 4)), rng.normal(size=(20, 4)) + 9, np.zeros((2, 4))])
+    classes = ["0"] * 20 + ["1"] * 20 + ["2"] * 2
+    synthetic = np.vstack([np.zeros(4), np.zeros(4), np.zeros(4)])
+    found = mahalanobis_per_class(real, synthetic, classes, ["0", "1", "2"])
+    assert found[0] == pytest.approx(mahalanobis(real[:20], synthetic[:1])[0])
+    assert found[1] > 3 * found[0] and np.isnan(found[2])
+
+
+def test_neighbors_are_scikit_learn_s_and_realism_its_definition():
+    from sklearn.neighbors import NearestNeighbors
+
+    rng = np.random.default_rng(9)
+    real, synthetic = rng.normal(size=(1050, 5)), rng.normal(size=(40, 5))
+    found = score_neighbors(real, synthetic, 4)
+    distances, index = NearestNeighbors(n_neighbors=4).fit(real).kneighbors(synthetic)
+    np.testing.assert_allclose(found.distance, distances[:, 3], rtol=1e-9)
+    np.testing.assert_array_equal(found.nearest_real, index[:, 0])
+    own = NearestNeighbors(n_neighbors=5).fit(real).kneighbors(real)[0][:, 4]
+    dense = own <= np.median(own)
+    apart = np.linalg.norm(synthetic[:, None] - real[None, dense], axis=2)
+    np.testing.assert_allclose(found.realism, (own[dense] / apart).max(axis=1), rtol=1e-6)
+
+
+def test_a_copy_of_a_real_image_and_twins_are_seen_and_named():
+    rng = np.random.default_rng(10)
+    real, synthetic = rng.normal(size=(50, 6)) * 100, rng.normal(size=(20, 6)) * 100
+    synthetic[3] = real[7] + 1e-4
+    synthetic[12] = synthetic[15] + 1e-4
+    scores, *nearest = score_features(real, synthetic, 5)
+    assert scores["copy_real"].argmin() == 3 and scores["copy_real"][3] < 1e-4
+    assert set(np.argsort(scores["copy_synthetic"])[:2]) == {12, 15}
+    rows = [
+        pd.DataFrame({"id": [f"{letter}{i}" for i in range(n)]})
+        for letter, n in (("s", 20), ("r", 50))
+    ]
+    named = name_neighbors(*rows, *nearest).set_index("id")
+    assert named.loc["s3", "nearest_real"] == "r7"
+    assert named.loc["s12", "nearest_synthetic"] == "s15"
+
+
+def test_one_synthetic_image_has_no_twin():
+    scores, _, nearest = score_features(
+        np.random.default_rng(0).normal(size=(9, 3)), np.ones((1, 3)), 2
+    )
+    assert np.isnan(scores["copy_synthetic"][0]) and nearest[0] == -1

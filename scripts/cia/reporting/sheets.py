@@ -17,7 +17,7 @@ from cia.reporting.tables import format_number
 WIDTH = 1140
 """Most pixels that a sheet is wide, so that it reads at the width of a README."""
 MARGIN, GAP, GUTTER = 18, 12, 78
-"""Pixels around the sheet, between tiles, and left of the tiles for the rows' names."""
+"""Pixels around the sheet, between tiles, and, at least, left of them for the rows' names."""
 FRAME = 3
 """Pixels of the frame around a synthetic image."""
 TALLEST = 1.5
@@ -200,7 +200,7 @@ def draw_sheet(
     """
     columns = max((len(tiles) for _, tiles in rows), default=3)
     pictures = [[load_image(tile.image) for tile in tiles] for _, tiles in rows]
-    gutter = GUTTER if any(name for name, _ in rows) else 0
+    gutter = _gutter([name for name, _ in rows])
     width = _tile_width(pictures, (WIDTH - 2 * MARGIN - gutter - GAP * (columns - 1)) // columns)
     drawn = [
         _draw_row(row, images, width, gutter) for row, images in zip(rows, pictures, strict=True)
@@ -213,6 +213,13 @@ def draw_sheet(
         sheet.paste(part, (0, top))
         top += part.height
     save_png(path, sheet, about)
+
+
+def _gutter(names: Sequence[str]) -> int:
+    lines = [line for name in names for line in name.split("\n") if line]
+    if not lines:
+        return 0
+    return max(GUTTER, *(int(_font(14).getlength(line)) + GAP for line in lines))
 
 
 def _tile_width(pictures: Sequence[Sequence[np.ndarray]], room: int) -> int:
