@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: demo test lint format check-model train-model lock clean help
+.PHONY: demo test lint format bench check-model train-model lock clean help
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ format: $(VENV)/installed ## Put the code in form
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile rules
+
+bench: $(VENV)/installed ## Time metrics, scores and features against the libraries (docs/benchmarks.md)
+	python tools/bench.py --write docs/benchmarks.md
 
 check-model: $(VENV)/installed ## Judge the embedded generator on 500 held-out scenes
 	python tools/check_model.py

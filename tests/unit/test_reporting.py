@@ -352,7 +352,7 @@ def test_extremes_show_both_ends_of_every_score_that_tells_images_apart():
     best_first = [tile.image for tile in rows[1][1]]
     assert best_first == ["00", "01", "02", "09", "10", "11", "17", "18", "19"]
     assert [tile.image for tile in rows[0][1]][0] == "19"
-    assert rows[0][1][0].text == "one" and rows[0][1][0].head == "19"
+    assert rows[0][1][0].text == "one" and rows[0][1][0].head == "19.0"
 
 
 class Rows(HTMLParser):

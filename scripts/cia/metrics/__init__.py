@@ -12,7 +12,13 @@ import numpy as np
 
 from cia.directions import METRICS as DIRECTIONS
 from cia.errors import UserError
-from cia.metrics.frechet import PARTS, frechet_distance, frechet_infinity, frechet_influence
+from cia.metrics.frechet import (
+    PARTS,
+    frechet_distance,
+    frechet_infinity,
+    frechet_influence,
+    frechet_value,
+)
 from cia.metrics.inception_score import SPLITS, inception_score, score_replicates
 from cia.metrics.kernels import (
     gaussian_kernel,
@@ -92,7 +98,8 @@ def frechet_limit(sets: Comparison) -> dict[str, Estimate]:
     images, dimensions = min(len(sets.real), len(sets.synthetic)), sets.real.shape[1]
     if images < 2 * PARTS[-1]:
         return {"frechet_infinity": _none(f"{images} images are too few for {PARTS[-1]} parts")}
-    found = frechet_infinity(sets.real, sets.synthetic, sets.seed)
+    measure = frechet_influence if sets.draws else frechet_value
+    found = frechet_infinity(sets.real, sets.synthetic, sets.seed, measure)
     notes = {}
     if images // PARTS[-1] <= dimensions:
         notes["warning"] = (
@@ -107,7 +114,9 @@ def frechet_limit(sets: Comparison) -> dict[str, Estimate]:
 
 
 def kernel(sets: Comparison) -> dict[str, Estimate]:
-    """Kernel Inception Distance on any features."""
+    """Kernel Inception Distance on any features; as a floor, of all images instead of subsets."""
+    if not sets.draws:
+        return {"kid": Estimate(squared_mmd(sets.real, sets.synthetic, polynomial_kernel))}
     mean, std, subsets, size = kernel_distance(sets.real, sets.synthetic, sets.seed)
     notes = {"std": std, "subsets": subsets, "subset_size": size}
     if size < 50:

@@ -69,7 +69,7 @@ def mahalanobis_pinv(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     outlier there scores like an inlier.
     """
     mean, moment = _moments(real)
-    values, vectors = np.linalg.eigh(moment * (len(real) / (len(real) - 1)))
+    values, vectors = scipy.linalg.eigh(moment * (len(real) / (len(real) - 1)))
     # what rounding alone makes of a zero eigenvalue
     known = values > values[-1] * max(real.shape) * np.finfo(np.float32).eps
     scaled = vectors[:, known] / np.sqrt(values[known])
@@ -108,8 +108,8 @@ def _by_covariance(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     covariance *= 1 - shrinkage
     covariance[np.diag_indices_from(covariance)] += shrinkage * trace / len(covariance)
     try:
-        lower = np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:
+        lower = scipy.linalg.cholesky(covariance, lower=True, overwrite_a=True)
+    except scipy.linalg.LinAlgError:
         raise _too_alike(real) from None
     return np.concatenate(
         [
@@ -124,7 +124,7 @@ def _by_covariance(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
 
 def _by_span(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     mean = real.mean(axis=0, dtype=np.float64)
-    _, singular, axes = np.linalg.svd(real - mean, full_matrices=False)
+    _, singular, axes = scipy.linalg.svd(real - mean, full_matrices=False, overwrite_a=True)
     variances = np.square(singular) / len(real)
     trace = variances.sum()
     shrinkage = ledoit_wolf_shrinkage(real, mean, trace, np.square(variances).sum())
