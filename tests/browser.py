@@ -67,6 +67,7 @@ class Browser:
         self.session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
+        self.send("Performance.enable", timeDomain="threadTicks")
         self.resize(*size)
 
     def __enter__(self) -> "Browser":
@@ -166,6 +167,11 @@ class Browser:
             for (const type of ["input", "change"])
               field.dispatchEvent(new Event(type, {{bubbles: true}})) }})()"""
         )
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the page's main thread has taken so far."""
+        metrics = self.send("Performance.getMetrics")["metrics"]
+        return next(one["value"] for one in metrics if one["name"] == "TaskDuration")
 
     def screenshot(self, path: Path) -> None:
         data = self.send("Page.captureScreenshot", format="png")["data"]

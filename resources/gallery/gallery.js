@@ -8,7 +8,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const METHODS = ["threshold", "top_k", "top_p"];
 const BINS = 56;
-const OVERSCAN = 2; // rows drawn above and below what is seen
+const OVERSCAN = 1; // rows drawn above and below what is seen
 const LOWER = 33; // pixels of a tile that are not its pictures: padding and caption
 
 const state = {
@@ -259,6 +259,8 @@ function setPicture(element, picture, boxes, width, height) {
   for (const path of element.lastChild.children) path.setAttribute("d", outline);
 }
 
+let originals = null; // whether originals lie where this page expects them; null: not tried yet
+
 /** A picture of its own, larger: with class names, and the original where this page finds it. */
 function bigPicture(picture, boxes, width, height, caption) {
   const element = makePicture();
@@ -270,10 +272,16 @@ function bigPicture(picture, boxes, width, height, caption) {
     tag.style.top = `${Math.max(0, box.top) * 100}%`;
     element.append(tag);
   }
-  const full = new Image();
-  full.onload = () => element.firstChild.replaceWith(full);
-  full.src = original(picture);
-  full.alt = caption;
+  if (originals !== false) {
+    const full = new Image();
+    full.onload = () => {
+      originals = true;
+      element.firstChild.replaceWith(full);
+    };
+    full.onerror = () => (originals ??= false);
+    full.src = original(picture);
+    full.alt = caption;
+  }
   element.firstChild.alt = caption;
   return make("figure", {}, make("div", { class: "frame" }, element), make("figcaption", {}, caption));
 }
@@ -723,7 +731,7 @@ function addRange(index) {
     const ends = [Math.max(state.ranges.get(index)[0], score.low), Math.min(state.ranges.get(index)[1], score.high)];
     [low, high].forEach((end, i) => {
       end.slider.value = ends[i];
-      if (document.activeElement !== end.number) end.number.value = Number(ends[i].toPrecision(6));
+      if (document.activeElement !== end.number) end.number.value = Number(ends[i].toPrecision(4));
       const percent = (100 * (ends[i] - score.low)) / (score.high - score.low || 1);
       tracks.style.setProperty(i ? "--high" : "--low", `${percent}%`);
     });
@@ -777,7 +785,7 @@ function moveTo(place) {
 }
 
 function openInspector() {
-  if (state.current < 0) moveTo(0);
+  if (state.current < 0) moveTo(firstSeen());
   if (state.current < 0) return;
   const narrower = $("inspector").hidden;
   $("inspector").hidden = false;
@@ -957,12 +965,12 @@ function leave(types, target) {
 
 const rowsSeen = () => Math.max(1, Math.floor(grid.clientHeight / layout.height));
 const MOVES = {
-  ArrowRight: () => moveTo(state.current + 1),
-  ArrowLeft: () => moveTo(Math.max(0, state.current - 1)),
-  ArrowDown: () => moveTo(state.current < 0 ? 0 : moved(layout.columns)),
-  ArrowUp: () => moveTo(state.current < 0 ? 0 : moved(-layout.columns)),
-  PageDown: () => moveTo(state.current + rowsSeen() * layout.columns),
-  PageUp: () => moveTo(state.current - rowsSeen() * layout.columns),
+  ArrowRight: () => moveBy(1),
+  ArrowLeft: () => moveBy(-1),
+  ArrowDown: () => moveBy(layout.columns),
+  ArrowUp: () => moveBy(-layout.columns),
+  PageDown: () => moveBy(rowsSeen() * layout.columns),
+  PageUp: () => moveBy(-rowsSeen() * layout.columns),
   Home: () => moveTo(0),
   End: () => moveTo(state.view.length - 1),
 };
@@ -989,11 +997,12 @@ const KEYS = {
   "?": () => $("help").showModal(),
 };
 
-/** A step up or down that stays in its column at the ends. */
-function moved(step) {
-  const place = state.current + step;
-  return place < 0 || (place >= state.view.length && step < 0) ? state.current : place;
+/** Move by so many images; the first move goes to what is in sight. */
+function moveBy(step) {
+  moveTo(state.current < 0 ? firstSeen() : state.current + step);
 }
+
+const firstSeen = () => Math.ceil((grid.scrollTop - 4) / layout.height) * layout.columns;
 
 /** Keep more images, or fewer: a step of the slider, ten for a threshold, whose steps are fine. */
 function loosen(direction) {

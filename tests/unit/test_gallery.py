@@ -301,10 +301,10 @@ def shown(tmp_path_factory):
     """A browser, and a page of 10 000 images with sets of both tasks."""
     needs_chromium()
     folder = tmp_path_factory.mktemp("gallery")
-    big = make_set(folder / "big", 2500, 4, size=(96, 72))
-    small = make_set(folder / "small", 9, 2, "classification", seed=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        big = make_set(Path("big"), 2500, 4, size=(96, 72))
+        small = make_set(Path("small"), 9, 2, "classification", seed=1)
         page = folder / "results" / "report" / "gallery.html"
         write_gallery(page, [big, small], threads=2)
         with Browser(find_chromium(), folder / "profile") as browser:
@@ -547,50 +547,73 @@ def test_light_dark_and_no_network(shown, browser):
     )
 
 
+def scroll(browser, pixels) -> tuple[str, float]:
+    """Scroll by so many pixels per frame; return the frames' times, and the work in each (ms)."""
+    before = browser.cpu_seconds()
+    frames = np.array(
+        browser.run(
+            f"""new Promise(done => {{
+            const grid = document.getElementById('grid'), times = [];
+            grid.scrollTop = 0;
+            let last = performance.now();
+            const step = now => {{
+              times.push(now - last); last = now;
+              if (times.length > 120) return done(times.slice(1));
+              grid.scrollTop += {pixels};
+              requestAnimationFrame(step);
+            }};
+            requestAnimationFrame(step) }})"""
+        )
+    )
+    work = 1000 * (browser.cpu_seconds() - before) / len(frames)
+    middle, most = np.percentile(frames, [50, 95])
+    return f"median {middle:.1f}, 95 % {most:.1f}, longest {frames.max():.1f} ms", work
+
+
 @pytest.mark.slow
 def test_ten_thousand_images_come_up_fast_and_scroll_without_stutter(shown, browser):
-    """Bounds are loose for a busy machine; the numbers themselves are printed (pytest -s)."""
+    """What is bounded is processor time, which a busy machine does not change; `-s` shows more."""
     pictures = "[...document.querySelectorAll('.tile:not([hidden]) img')]"
     browser.wait(f"{pictures}.every(image => image.complete && image.naturalWidth)")
     images = browser.run("performance.now()")
     paint = browser.run(
         "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity"
     )
-    frames = np.array(
-        browser.run(
-            """new Promise(done => {
-            const grid = document.getElementById('grid'), times = [];
-            let last = performance.now();
-            const step = now => {
-              times.push(now - last); last = now;
-              if (times.length > 240) return done(times.slice(1));
-              grid.scrollTop += times.length < 120 ? 100 : 1500;
-              requestAnimationFrame(step);
-            };
-            requestAnimationFrame(step) })"""
-        )
+    wheel, wheel_work = scroll(browser, 100)
+    fling, fling_work = scroll(browser, 1500)
+    before = browser.cpu_seconds()
+    browser.run(
+        """(() => { const slider = document.getElementById('slider');
+        for (let i = 1; i <= 100; i++) {
+          slider.value = i / 101;
+          slider.dispatchEvent(new Event('input', {bubbles: true}));
+        } })()"""
     )
-    slide = np.array(
-        browser.run(
-            """(() => { const slider = document.getElementById('slider'), times = [];
-            for (let i = 1; i <= 100; i++) {
-              const start = performance.now();
-              slider.value = i / 101;
-              slider.dispatchEvent(new Event('input', {bubbles: true}));
-              times.push(performance.now() - start);
-            } return times })()"""
-        )
-    )
+    slide = 1000 * (browser.cpu_seconds() - before) / 100
     print(
         f"\n{shown.page.stat().st_size / 2**20:.1f} MiB; first paint {paint:.0f} ms, first screen "
-        f"of images {images:.0f} ms; frames: median {np.median(frames):.1f}, 95 % "
-        f"{np.percentile(frames, 95):.1f}, longest {frames.max():.1f} ms; slider: median "
-        f"{np.median(slide):.1f}, longest {slide.max():.1f} ms"
+        f"of images {images:.0f} ms; frames at 100 pixels each: {wheel}, main thread "
+        f"{wheel_work:.1f} ms; at 1500: {fling}, {fling_work:.1f} ms; slider {slide:.2f} ms a step"
     )
     assert browser.run("document.querySelectorAll('.tile').length") < 200
-    assert paint < 5000 and images < 10_000
-    assert np.median(frames) < 34 and np.percentile(frames, 95) < 100
-    assert np.median(slide) < 50
+    assert paint < 5000 and images < 20_000
+    assert wheel_work < 16 and fling_work < 60 and slide < 16
+
+
+@pytest.mark.slow
+def test_a_page_sent_elsewhere_shows_its_thumbnails(shown, tmp_path):
+    moved = tmp_path / "moved.html"
+    moved.write_bytes(shown.page.read_bytes())
+    browser = shown.browser
+    browser.open(moved.as_uri())
+    browser.press("End")
+    browser.press("Enter")
+    image = "document.querySelector('#details img')"
+    browser.wait(f"{image}.naturalWidth")
+    assert browser.run(f"{image}.src").startswith("data:image/webp")
+    browser.press("ArrowLeft")
+    assert all("ERR_FILE_NOT_FOUND" in error for error in browser.errors)
+    assert len(browser.errors) <= 3  # the first image's three pictures; then it asks no more
 
 
 def test_a_set_without_scores_or_images_opens(tmp_path, monkeypatch):
