@@ -77,8 +77,8 @@ def get_summary_inputs():
 
 def get_gallery_features(entry):
     """The feature models whose scores the gallery shows: those measured, and those selected by."""
-    chosen = [config["selections"][name].get("features") for name in entry["selections"]]
-    return list(dict.fromkeys([*entry["features"], *filter(None, chosen)]))
+    chosen = [features_of(config["selections"][name]) for name in entry["selections"]]
+    return list(dict.fromkeys(sum(chosen, entry["features"])))
 
 
 def get_gallery_sets():

@@ -32,7 +32,10 @@ from conftest import ROOT
 
 CLASSES = ["cat", "dog </script>", "naïve fox"]
 TOP_P = {"method": "top_p", "value": 0.5, "features": "tiny", "score": "mahalanobis"}
-THRESHOLD = {"method": "threshold", "value": 1e-7, "features": "other", "score": "tiny_values"}
+THRESHOLD = {"method": "threshold", "value": 1e-7, "features": "other", "score": "knn_distance"}
+
+BAND = {"method": "band", "low": 0.25, "high": 0.5, "features": "tiny", "score": "mahalanobis"}
+MEAN = {**TOP_P, "score": {"mahalanobis": 1, "realism": 2}}
 
 
 def picture(rng, size=(32, 24)) -> Image.Image:
@@ -83,17 +86,19 @@ def make_set(folder: Path, sources: int, variants: int, task="detection", size=(
     tiny = ids.assign(
         mahalanobis=rng.gamma(9, 2, count).round(2),  # rounded: many are equal
         unheard_of=rng.normal(0, 1e4, count),
+        realism=rng.random(count),  # larger is better
     )
     other = ids.assign(
-        tiny_values=rng.normal(0, 1e-7, count),
-        constant=1.0,
-        gaps=np.where(rng.random(count) < 0.1, np.nan, rng.random(count)),
-        none=np.nan,
+        knn_distance=rng.normal(0, 1e-7, count),
+        mld_pinv=1.0,
+        label_iou=np.where(rng.random(count) < 0.1, np.nan, rng.random(count)),
+        copy_real=np.nan,
+        words="no number",
     )
     shuffled = rng.permutation(count)
     return ImageSet(
         *("naïve", "tiny_canny", task, CLASSES),
-        {"all": {"method": "all"}, "best": TOP_P, "few": THRESHOLD},
+        {"all": {"method": "all"}, "band": BAND, "mean": MEAN, "best": TOP_P, "few": THRESHOLD},
         pd.DataFrame(plan).iloc[shuffled[::-1]],
         manifest.iloc[shuffled],
         pd.DataFrame(labels),
@@ -158,25 +163,23 @@ def test_scores_are_exact_and_know_their_direction(small_set):
     assert names == [
         ("tiny", "mahalanobis"),
         ("tiny", "unheard_of"),
-        ("other", "tiny_values"),
-        ("other", "constant"),
-        ("other", "gaps"),
-        ("other", "none"),
+        ("tiny", "realism"),
+        ("other", "knn_distance"),
+        ("other", "mld_pinv"),
+        ("other", "label_iou"),
+        ("other", "copy_real"),
     ]
-    assert all(score["ascending"] for score in described["scores"])
+    ascending = [score["ascending"] for score in described["scores"]]
+    assert ascending == [True, True, False, True, True, False, False]
     for score in described["scores"]:
         table = small_set.scores[score["features"]].set_index("id")
         expected = table.loc[described["id"], score["name"]].to_numpy()
         np.testing.assert_array_equal(doubles(score["values"]), expected)
 
 
-def test_a_higher_is_better_score_is_told(small_set, monkeypatch):
-    from cia import scores
-
-    higher = scores.Score(scores.mahalanobis, "higher")
-    monkeypatch.setitem(scores.SCORES, "unheard_of", higher)
+def test_the_page_takes_up_selections_by_one_score(small_set):
     described = describe_set(small_set, Pictures())
-    assert [score["ascending"] for score in described["scores"]][:2] == [True, False]
+    assert described["selections"] == {"best": TOP_P, "few": THRESHOLD}
 
 
 def test_an_image_without_real_one_label_or_score_is_shown_all_the_same(small_set):
@@ -346,8 +349,7 @@ def pasted(browser) -> dict:
 
 
 def kept_by_filter(image_set, settings) -> list[str]:
-    scores = image_set.scores[settings["features"]]
-    kept = select(image_set.manifest, settings, 0, scores, image_set.labels)
+    kept = select(image_set.manifest, settings, 0, image_set.scores, image_set.labels)
     return kept["id"].tolist()
 
 
@@ -371,10 +373,12 @@ def set_up(browser, score, method, order="auto", per_class=False):
         ("tiny: mahalanobis", "top_p", "descending", False),
         ("tiny: mahalanobis", "top_k", "auto", True),
         ("tiny: mahalanobis", "top_p", "descending", True),
-        ("tiny: unheard_of", "threshold", "descending", False),
-        ("other: tiny_values", "threshold", "auto", False),
-        ("other: constant", "top_k", "auto", False),
-        ("other: constant", "threshold", "descending", False),
+        ("tiny: realism", "threshold", "auto", False),
+        ("tiny: realism", "top_p", "auto", False),
+        ("tiny: realism", "threshold", "ascending", False),
+        ("other: knn_distance", "threshold", "auto", False),
+        ("other: mld_pinv", "top_k", "auto", False),
+        ("other: mld_pinv", "threshold", "descending", False),
     ],
 )
 def test_the_slider_keeps_what_the_filter_keeps(shown, browser, score, method, order, per_class):
@@ -392,12 +396,11 @@ def test_the_slider_keeps_what_the_filter_keeps(shown, browser, score, method, o
             continue
         browser.press("2")
         browser.choose("#sort", browser.run("document.getElementById('score').value"))
-        shows = [kept[0], kept[-1]] if order != "descending" else None
         assert browser.run("document.getElementById('shown').textContent").startswith(
             f"{len(kept):,} "
         )
-        if shows and score != "other: constant":
-            assert list(first_and_last(browser)) == shows
+        if order == "auto":  # sorting is best first by the score's own direction
+            assert first_and_last(browser) == (kept[0], kept[-1])
         browser.press("1")
 
 
@@ -412,8 +415,8 @@ def test_sorting_and_filtering_show_the_right_images(shown, browser):
     browser.click("#reverse")
     assert first_and_last(browser) == (ranked["id"].iloc[-1], ranked["id"].iloc[0])
     browser.click("#reverse")
-    gaps = scores.sort_values(["gaps", "id"])["id"]
-    browser.choose("#sort", "4")
+    gaps = scores.sort_values(["label_iou", "id"], ascending=[False, True])["id"]
+    browser.choose("#sort", "5")
     assert first_and_last(browser) == (gaps.iloc[0], gaps.iloc[-1])
 
     browser.choose("#sort", "1")
@@ -516,7 +519,7 @@ def test_a_set_of_another_task_and_presets(shown, browser):
 
 @pytest.mark.slow
 def test_scores_with_gaps_warn_that_the_filter_stops(shown, browser):
-    for name, missing in (("other: gaps", None), ("other: none", 10_000)):
+    for name in ("other: label_iou", "other: copy_real"):
         set_up(browser, name, "top_p")
         column = shown.sets[0].scores["other"][name.split()[1]]
         missing = int(column.isna().sum())

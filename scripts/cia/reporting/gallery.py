@@ -27,7 +27,7 @@ from PIL import Image
 
 from cia.errors import UserError
 from cia.files import atomic_path
-from cia.filtering import SCORED, is_ascending
+from cia.filtering import is_ascending
 from cia.images import load_image
 from cia.progress import track
 
@@ -35,6 +35,8 @@ logger = logging.getLogger("cia")
 
 PAGE = Path(__file__).resolve().parents[3] / "resources" / "gallery"
 """The page's own files."""
+METHODS = ("threshold", "top_k", "top_p")
+"""The selections that the page offers, by one score each."""
 CHUNK = 200
 """Thumbnails per element of the page."""
 EDGES = ((30_000, 128), (100_000, 96))
@@ -161,7 +163,7 @@ def describe_set(image_set: ImageSet, pictures: Pictures) -> dict:
         "controlnet": image_set.controlnet,
         "task": image_set.task,
         "classes": list(image_set.classes),
-        "selections": _scored(image_set.selections),
+        "selections": _offered(image_set.selections),
         "id": images["id"].tolist(),
         "picture": [pictures.add(path) for path in images["image"]],
         "condition": [pictures.add(path) for path in images["condition"]],
@@ -257,12 +259,12 @@ def _chunks(thumbnails: Sequence[Thumbnail]) -> Iterable[str]:
         yield f'<script type="text/plain" id="pictures-{number}">{text}</script>\n'
 
 
-def _scored(selections: Mapping[str, Mapping]) -> dict[str, dict]:
-    """Return the selections that go by a score: the ones that the page can take up."""
+def _offered(selections: Mapping[str, Mapping]) -> dict[str, dict]:
+    """Return the selections that the page can take up as they are."""
     return {
         name: dict(settings)
         for name, settings in selections.items()
-        if settings["method"] in SCORED
+        if settings["method"] in METHODS and isinstance(settings["score"], str)
     }
 
 
