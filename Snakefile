@@ -7,7 +7,7 @@
 #   results/{dataset}/{controlnet}/metrics, scores, selected/  how good the synthetic images are, which are kept
 #   data/mixed/{dataset}/{controlnet}/{selection}/{mix}/  training sets
 #   results/{dataset}/{controlnet}/models/                trained models and their test metrics
-#   results/report/                                       figures, tables, summary.md
+#   results/report/                                       figures, tables, summary.md, gallery.html
 #
 # docs/output.md describes every file, config/README.md every setting.
 
@@ -39,6 +39,7 @@ include: "rules/mix.smk"
 include: "rules/train.smk"
 include: "rules/report_inputs.smk"
 include: "rules/report.smk"
+include: "rules/gallery.smk"
 
 
 rule all:

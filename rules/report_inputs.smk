@@ -64,6 +64,7 @@ def get_summary_inputs():
     extremes = "results/report/extremes/{dataset}/{controlnet}/{features}.png"
     figures += [extremes.format(**entry) for entry in MEASURED]
     figures += get_sets("results/report/metrics/{dataset}/{controlnet}.html")
+    figures.append("results/report/gallery.html")
     return {
         "real": [f"results/real/{entry['dataset']}/train/manifest.csv" for entry in SETS],
         "generated": get_sets("results/generated/{dataset}/{controlnet}/manifest.csv"),
@@ -72,3 +73,33 @@ def get_summary_inputs():
         "models": get_models(),
         "figures": figures,
     }
+
+
+def get_gallery_features(entry):
+    """The feature models whose scores the gallery shows: those measured, and those selected by."""
+    chosen = [features_of(config["selections"][name]) for name in entry["selections"]]
+    return list(dict.fromkeys(sum(chosen, entry["features"])))
+
+
+def get_gallery_sets():
+    """Every set as the gallery shows it: what its labels mean, and the selections it is judged by."""
+    return [
+        {
+            "dataset": entry["dataset"],
+            "controlnet": entry["controlnet"],
+            "task": config["datasets"][entry["dataset"]]["task"],
+            "classes": config["datasets"][entry["dataset"]]["classes"],
+            "selections": {name: config["selections"][name] for name in entry["selections"]},
+            "features": get_gallery_features(entry),
+        }
+        for entry in SETS
+    ]
+
+
+def get_gallery_scores():
+    """The scores of every set, in the order of `get_gallery_sets`."""
+    return [
+        f"results/{entry['dataset']}/{entry['controlnet']}/scores/{name}.csv"
+        for entry in SETS
+        for name in get_gallery_features(entry)
+    ]

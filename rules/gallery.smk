@@ -1,0 +1,27 @@
+rule gallery:
+    """Put every image of every set on one page, with its scores and what a selection would keep."""
+    input:
+        plan=get_sets("results/{dataset}/{controlnet}/plan.csv"),
+        manifest=get_sets(f"results/{GENERATED}/manifest.csv"),
+        labels=get_sets(f"results/{GENERATED}/labels.csv"),
+        real=get_sets("results/real/{dataset}/train/manifest.csv"),
+        real_labels=get_sets("results/real/{dataset}/train/labels.csv"),
+        scores=get_gallery_scores(),
+    output:
+        page="results/report/gallery.html",
+    log:
+        "logs/gallery.log",
+    benchmark:
+        "benchmarks/gallery.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        sets=get_gallery_sets(),
+        page=model_fingerprint(Path(workflow.basedir) / "resources" / "gallery"),
+        version=STAGE["report"],
+    script:
+        "../scripts/gallery.py"
