@@ -74,16 +74,16 @@ def scores_per_class(wildcards):
 
 
 def get_judge_inputs(wildcards):
-    """What a judge reads: the images with their plan and labels, and its model."""
+    """What a judge reads: the images with their plan, and for labels these and its model."""
     root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
     generated = f"results/generated/{wildcards.dataset}/{wildcards.controlnet}"
     inputs = {
         "plan": f"{root}/plan.csv",
         "manifest": f"{generated}/manifest.csv",
-        "labels": f"{generated}/labels.csv",
     }
     judge = get_entry("judges", wildcards)
     if judge["kind"] == "label_survival":
+        inputs["labels"] = f"{generated}/labels.csv"
         inputs["model"] = f"results/{ARM}/metrics.yaml".format(
             dataset=wildcards.dataset,
             controlnet=NONE,

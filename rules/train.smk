@@ -2,6 +2,7 @@ rule train:
     """Train a model on one training set with one seed, and test its best weights on the real test split."""
     input:
         dataset=f"{MIX}/dataset.csv",
+        summary=f"{MIX}/mix.yaml",  # with a digest of the content: same names are not same pictures
     output:
         metrics=f"results/{ARM}/metrics.yaml",
         curves=f"results/{ARM}/curves.csv",

@@ -12,7 +12,7 @@ def main(job):
     case = make_case(
         read_table(job.input.plan, "plan"),
         read_table(job.input.manifest, "manifest"),
-        read_table(job.input.labels, "labels"),
+        read_table(job.input.labels, "labels") if hasattr(job.input, "labels") else None,
         shard=int(job.wildcards.shard),
         shards=job.params.shards,
         task=job.params.task,

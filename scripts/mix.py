@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from cia.files import write_yaml
 from cia.jobs import run
 from cia.mixing import (
     asked_synthetic,
     choose_entries,
+    digest_entries,
     labeled,
     require_no_leak,
     summarize,
@@ -36,7 +39,11 @@ def main(job):
     asked = asked_synthetic(settings, len(splits["train"]))
     summary = summarize(entries, settings, asked, job.params.task, job.params.classes)
     left_out = {name: len(manifests[name]) - len(splits[name]) for name in SPLITS}
-    write_yaml(job.output.summary, {**summary, "without_label": left_out})
+    tables = [*manifests.values()]
+    if synthetic is not None:
+        tables.append(read_table(job.input.synthetic_manifest, "manifest"))
+    content = digest_entries(entries, pd.concat(tables).set_index("image")["sha256"])
+    write_yaml(job.output.summary, {**summary, "without_label": left_out, "content": content})
 
 
 if "snakemake" in globals():

@@ -23,6 +23,9 @@ def small_config() -> dict:
         controlnet.update(steps=2, variants=2)
     for trainer in config["trainers"].values():
         trainer.update(steps=2)
+    # a reader of labels of its own, so that the tests can change the trainer alone
+    config["trainers"]["reader"] = dict(config["trainers"]["resnet"])
+    config["judges"]["classifier"]["trainer"] = "reader"
     config["experiments"] = [config["experiments"][1]]
     return config
 

@@ -356,10 +356,11 @@ def run_child(name: str, side: str) -> dict:
         [sys.executable, __file__, "--child", name, side],
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=True,
     )
+    if done.returncode:
+        sys.exit(f"{name}, {side}: {done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

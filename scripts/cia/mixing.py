@@ -181,6 +181,14 @@ def asked_synthetic(settings: dict, real: int) -> int:
     return int(round(amount))
 
 
+def digest_entries(entries: pd.DataFrame, digests: pd.Series) -> str:
+    """Return a digest of what the entries show and say, for Snakemake to see that it changed."""
+    whole = hashlib.sha256()
+    for row in entries.itertuples():
+        whole.update(f"{row.split}\0{row.origin}\0{digests[row.image]}\0{row.label}\0".encode())
+    return whole.hexdigest()
+
+
 def _take(synthetic: pd.DataFrame | None, real: int, settings: dict) -> pd.DataFrame:
     asked = asked_synthetic(settings, real)
     if not asked:

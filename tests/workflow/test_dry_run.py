@@ -24,6 +24,7 @@ def test_jobs_grow_with_shards_and_not_with_images(project):
     project.config["shards"] += 3
     more = project.planned()
     assert more.pop("generate") == few.pop("generate") + 3
+    assert more.pop("judge") == few.pop("judge") + 2 * 3  # two judges
     assert more == few
 
 
@@ -31,7 +32,7 @@ def test_the_graph_is_drawn_whole(project):
     graph = project.snakemake("--rulegraph")
     for stage in ("prepare_digits", "scan", "condition", "plan", "generate", "features", "metrics"):
         assert f'"{stage}"' in graph
-    for stage in ("score", "filter", "metadata", "mix", "train", "summary"):
+    for stage in ("judge", "score", "filter", "metadata", "mix", "train", "summary"):
         assert f'"{stage}"' in graph
 
 

@@ -8,10 +8,10 @@ import pytest
 from project import small_config
 
 IMAGES = {"generate", "gather"}
-JUDGED = {"features", "metrics", "score", "filter", "metadata", "label_generated"}
+JUDGED = {"features", "metrics", "judge", "score", "filter", "metadata", "label_generated"}
 TRAINED = {"mix", "train"}
 REPORTED = {"report_sheet", "report_scores", "report_metrics", "report_curves", "report_arms"}
-REPORTED |= {"gallery"}
+REPORTED |= {"report_extremes", "gallery"}
 END = {"summary", "all"}
 REAL = Path("data/real/digits/train")
 
@@ -26,8 +26,8 @@ def test_a_finished_workflow_has_nothing_to_do(finished):
 
 def test_the_filter_value_reruns_the_filter_and_what_follows(copy_of_finished):
     copy_of_finished.config["selections"]["best_half"]["value"] = 0.25
-    metrics = {"report_metrics"}
-    assert rules(copy_of_finished) == {"filter", "metadata"} | TRAINED | REPORTED - metrics | END
+    unmoved = {"report_metrics", "report_extremes"}
+    assert rules(copy_of_finished) == {"filter", "metadata"} | TRAINED | REPORTED - unmoved | END
 
 
 def test_a_prompt_reruns_from_the_plan_on(copy_of_finished):
@@ -72,20 +72,33 @@ def test_one_picture_less_reruns_from_the_scan_on_and_leaves_no_trace(copy_of_fi
     assert not list(made.glob("mixed/**/train/**/00003*"))
 
 
-def test_an_edited_label_reruns_no_generation(copy_of_finished):
+def test_a_score_s_setting_reruns_from_the_scores_on(copy_of_finished):
+    copy_of_finished.config["features"]["tiny"]["neighbors"] = 3
+    planned = rules(copy_of_finished)
+    assert planned == {"score", "filter", "metadata"} | TRAINED | REPORTED - {"report_metrics"} | END
+
+
+def test_the_trainer_that_reads_labels_reruns_what_it_judged(copy_of_finished):
+    copy_of_finished.config["trainers"]["reader"]["steps"] = 3
+    judged = {"judge", "score", "filter", "metadata"}
+    assert rules(copy_of_finished) == judged | TRAINED | REPORTED - {"report_metrics"} | END
+
+
+def test_an_edited_label_reruns_no_generation_and_no_features(copy_of_finished):
     label = copy_of_finished.folder / REAL / "labels" / "00002.txt"
     label.write_text(f"{(int(label.read_text()) + 1) % 10}\n")
-    planned = rules(copy_of_finished)
-    assert (
-        planned
-        == {"label", "label_generated", "report_sheet", "gallery"}
-        | TRAINED
-        | {
-            "report_curves",
-            "report_arms",
-        }
-        | END
-    )
+    judged = {"label", "label_generated", "judge", "score", "filter", "metadata"}
+    assert rules(copy_of_finished) == judged | TRAINED | REPORTED - {"report_metrics"} | END
+
+
+def test_a_picture_replaced_under_its_name_trains_again(copy_of_finished):
+    """Names and labels of the training set stay, so its table does, too."""
+    images = copy_of_finished.folder / "data/real/digits/val/images"
+    (images / "00000.png").write_bytes((images / "00001.png").read_bytes())
+    model = "results/digits/none/models/none/real/resnet/seed0/metrics.yaml"
+    before = (copy_of_finished.folder / model).stat().st_mtime_ns
+    copy_of_finished.run(model)
+    assert (copy_of_finished.folder / model).stat().st_mtime_ns > before
 
 
 def test_another_dataset_leaves_the_first_alone(copy_of_finished):

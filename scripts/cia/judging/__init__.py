@@ -29,7 +29,7 @@ class Case:
     Attributes
     ----------
     images : pandas.DataFrame
-        id, image, prompt, condition (the map's path), label, width, height.
+        id, image, prompt, condition (the map's path), width, height, and label where labels count.
     task : str
         `detection` or `classification`.
     classes : list of str
@@ -47,7 +47,7 @@ class Case:
 def make_case(
     plan: pd.DataFrame,
     manifest: pd.DataFrame,
-    labels: pd.DataFrame,
+    labels: pd.DataFrame | None,
     shard: int,
     shards: int,
     **rest: Any,
@@ -55,7 +55,9 @@ def make_case(
     """Join plan, images and labels, and take one shard's; the same shards as generation's."""
     wanted = plan.loc[shard_of(plan["id"], shards) == shard, ["id", "prompt", "condition"]]
     images = wanted.merge(manifest[["id", "image", "width", "height"]], on="id")
-    return Case(images.merge(labels[["id", "label"]], on="id").sort_values("id"), **rest)
+    if labels is not None:
+        images = images.merge(labels[["id", "label"]], on="id")
+    return Case(images.sort_values("id"), **rest)
 
 
 def judge_images(case: Case, settings: Mapping[str, Any]) -> pd.DataFrame:
