@@ -45,6 +45,7 @@ wildcard_constraints:
 REAL = "real/{dataset}/{split}"
 GENERATED = "generated/{dataset}/{controlnet}"
 ARM = "{dataset}/{controlnet}/models/{selection}/{mix}/{trainer}/seed{seed}"
+VARIED = "data/varied/{dataset}/{controlnet}"
 MIX = "data/mixed/{dataset}/{controlnet}/{selection}/{mix}"
 
 
@@ -100,12 +101,10 @@ def get_controlnet(wildcards):
 def get_generation(wildcards):
     """All settings that a set of synthetic images was made with."""
     controlnet = get_controlnet(wildcards)
-    return {
-        **controlnet,
-        "condition": config["conditions"][controlnet["condition"]],
-        "prompts": config["prompts"][controlnet["prompts"]],
-        "seed": config["seed"],
-    }
+    tables = {"condition": "conditions", "variation": "variations", "prompts": "prompts"}
+    named = {key: config[tables[key]][controlnet[key]] for key in tables if controlnet[key]}
+    own = {key: value for key, value in controlnet.items() if key not in tables}
+    return {**named, **own, "seed": config["seed"]}
 
 
 def get_fingerprint(*kinds):
