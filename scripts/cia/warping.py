@@ -192,31 +192,27 @@ def draw_lines(canvas: np.ndarray, lines: np.ndarray, corner: tuple[int, int], w
 def source_grid(warp: Warp, area: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return, for `cv2.remap`, the column and row from which each pixel of an area comes.
 
-    The inverse is found on every few pixels and interpolated between: it is smooth.
+    The inverse is found on 65 x 65 points and interpolated between: it is smooth.
 
     Returns
     -------
     tuple of numpy.ndarray
         float32, each of shape (height, width) of the area.
     """
-    import cv2
-
     left, top, right, bottom = area
-    sides = right - left, bottom - top
-    counts = [max(2, min(side, 65)) for side in sides]
-    xs, ys = (
-        np.linspace(start + 0.5, start + side - 0.5, count)
-        for start, side, count in zip((left, top), sides, counts, strict=True)
-    )
+    (xs, across), (ys, down) = _knots(left, right), _knots(top, bottom)
     points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
-    coarse = (warp.inverse(points) - 0.5).astype(np.float32).reshape(len(ys), len(xs), 2)
-    at_x, at_y = (
-        np.linspace(0, count - 1, side, dtype=np.float32)
-        for count, side in zip(counts, sides, strict=True)
-    )
-    across, down = np.meshgrid(at_x, at_y)
-    fine = cv2.remap(coarse, across, down, cv2.INTER_LINEAR)
-    return np.ascontiguousarray(fine[..., 0]), np.ascontiguousarray(fine[..., 1])
+    coarse = (warp.inverse(points) - 0.5).reshape(len(ys), len(xs), 2)
+    columns, rows = (down @ coarse[..., axis] @ across.T for axis in (0, 1))
+    return columns.astype(np.float32), rows.astype(np.float32)
+
+
+def _knots(start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return up to 65 places on a side, and the weight of each for each pixel of the side."""
+    pixels = np.arange(start, end) + 0.5
+    places = np.linspace(pixels[0], pixels[-1], min(len(pixels), 65))
+    weights = [np.interp(pixels, places, one) for one in np.eye(len(places))]
+    return places, np.stack(weights, axis=1)
 
 
 def outline(
@@ -305,4 +301,4 @@ def warped_box(
     low, high = np.maximum(inside.min(0) - 0.5, 0), np.minimum(inside.max(0) + 0.5, size)
     whole = np.ptp(moved, axis=0) + 1
     visible = float(np.prod(high - low) / np.prod(whole))
-    return (*low.tolist(), *high.tolist()), visible
+    return (*low.tolist(), *high.tolist()), min(round(visible, 9), 1.0)
