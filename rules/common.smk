@@ -100,11 +100,13 @@ def get_controlnet(wildcards):
 
 def get_generation(wildcards):
     """All settings that a set of synthetic images was made with."""
-    controlnet = get_controlnet(wildcards)
     tables = {"condition": "conditions", "variation": "variations", "prompts": "prompts"}
-    named = {key: config[tables[key]][controlnet[key]] for key in tables if controlnet[key]}
-    own = {key: value for key, value in controlnet.items() if key not in tables}
-    return {**named, **own, "seed": config["seed"]}
+    settings = {
+        key: config[tables[key]][value] if key in tables and value else value
+        for key, value in get_controlnet(wildcards).items()
+        if value or key != "variation"
+    }
+    return {**settings, "seed": config["seed"]}
 
 
 def get_fingerprint(*kinds):

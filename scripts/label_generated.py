@@ -15,7 +15,7 @@ logger = logging.getLogger("cia")
 def main(job):
     manifest = read_table(job.input.manifest, "manifest").set_index("id")
     plan = read_table(job.input.plan, "plan").set_index("id")
-    varied = "varied" in job.input.keys()  # the labels then belong to the images' own maps
+    varied = hasattr(job.input, "varied")  # the labels then belong to the images' own maps
     labels = read_table(job.input.varied if varied else job.input.real, "labels").set_index("id")
     sources = {id_: id_ for id_ in plan.index} if varied else plan["source"].to_dict()
     rows, unlabeled = inherit_labels(manifest.index.tolist(), sources, labels["label"].to_dict())

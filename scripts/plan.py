@@ -11,15 +11,11 @@ logger = logging.getLogger("cia")
 
 
 def main(job):
-    given = set(job.input.keys())
-    varied = "sources" in given
+    varied = hasattr(job.input, "sources")
     maps = read_table(job.input.conditions, "varied" if varied else "conditions")
     objects = None
-    for kind in given & {"varied", "real"}:
-        labels = read_table(job.input[kind], "labels")
-        if kind == "real" and varied:  # a class stays, so each map has its source's
-            labels = maps[["id", "source"]].merge(labels.rename(columns={"id": "source"}))
-        objects = name_objects(labels, job.params.classes)
+    if job.params.classes:
+        objects = name_objects(_labels(job.input, maps), job.params.classes)
     plan = make_plan(
         read_table(job.input.manifest, "manifest"),
         maps,
@@ -32,6 +28,16 @@ def main(job):
     write_table(job.output.sources, ancestors[ancestors["id"].isin(plan["id"])], "sources")
     write_table(job.output.plan, plan, "plan")
     logger.info("%d images planned from %d real ones", len(plan), plan["source"].nunique())
+
+
+def _labels(inputs, maps):
+    """Return the labels of the maps: their own, or those of the real pictures that they vary."""
+    if hasattr(inputs, "varied"):
+        return read_table(inputs.varied, "labels")
+    labels = read_table(inputs.real, "labels")
+    if "source" not in maps.columns:
+        return labels
+    return maps[["id", "source"]].merge(labels.rename(columns={"id": "source"}), on="source")
 
 
 if "snakemake" in globals():

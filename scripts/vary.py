@@ -13,7 +13,7 @@ logger = logging.getLogger("cia")
 
 def main(job):
     labels = None
-    if "labels" in job.input.keys():
+    if hasattr(job.input, "labels"):
         table = read_table(job.input.labels, "labels")
         labels = dict(zip(table["id"], table["label"], strict=True))
     varied = vary_maps(

@@ -452,13 +452,11 @@ def test_the_script_writes_its_tables(maps, tmp_path):
     outputs = {name: tmp_path / f"out/{name}.csv" for name in ("manifest", "labels", "sources")}
     outputs["rejected"] = tmp_path / "out/rejected.csv"
 
-    class Named(SimpleNamespace):
-        def keys(self):
-            return vars(self).keys()
-
     script.main(
         SimpleNamespace(
-            input=Named(conditions=tmp_path / "conditions.csv", labels=tmp_path / "labels.csv"),
+            input=SimpleNamespace(
+                conditions=tmp_path / "conditions.csv", labels=tmp_path / "labels.csv"
+            ),
             output=SimpleNamespace(**outputs),
             params=SimpleNamespace(
                 folder=tmp_path / "out", settings=RECOMBINE, extractor="canny", variants=2, seed=0
