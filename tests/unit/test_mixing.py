@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from snakemake.io import InputFiles
+from snakemake.iocontainers import InputFiles
 
 import mix as script
 from cia.errors import UserError
