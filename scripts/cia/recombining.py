@@ -153,6 +153,8 @@ def _place_any(rng, pieces, placed, size, settings, load, resampling) -> Placed 
     """Try to place a random piece, then others."""
     for _ in range(PIECES):
         piece = pieces[rng.integers(len(pieces))]
+        if len(pieces) > len(placed) and any(one.piece is piece for one in placed):
+            continue  # no object twice in one picture, unless there are too few
         image = load(piece.source)
         if not taken(piece, image).any():
             continue  # an object that the map does not show would be a label of nothing
