@@ -7,11 +7,11 @@ from cia.images import load_image
 from cia.tables import read_table
 from project import Project, small_config
 
-SET = "digits_scenes/{}"
-DETECTED = ["tiny_canny", "tiny_warped", "tiny_recombined"]
+DETECTED = ["tiny_warped", "tiny_recombined"]
 
 
 def configure(project) -> None:
+    project.config["shards"] = 1
     scenes, digits = {"dataset": "digits_scenes"}, {"dataset": "digits"}
     common = {"features": ["tiny"], "selections": ["all"], "mixes": ["plus_synthetic"]}
     project.config["experiments"] = [
@@ -90,6 +90,13 @@ def test_every_real_ancestor_is_in_a_table(varied):
         counts = sources.groupby("id").size()
         assert set(counts.index) == set(plan["id"])
         assert (counts.max() > 1) == (controlnet == "tiny_recombined")
+
+
+def test_without_variation_the_one_ancestor_is_the_source(finished):
+    plan = table(finished, "results/digits/tiny_canny/plan.csv", "plan")
+    sources = table(finished, "results/digits/tiny_canny/sources.csv", "sources")
+    assert sources.equals(plan[["id", "source"]])
+    assert not (finished.folder / "data/varied").exists()
 
 
 def test_a_classification_keeps_its_class(varied):
