@@ -2,6 +2,7 @@
 #
 #   data/real/{dataset}/{split}/                          real images, labels, captions (yours, or a demo's)
 #   data/conditions/{dataset}/{condition}/                condition maps of the training images
+#   data/varied/{dataset}/{controlnet}/                   condition maps with new geometry, where a variation is asked for
 #   data/generated/{dataset}/{controlnet}/                synthetic images, labels, captions, metadata.yaml
 #   results/{source}/manifest.csv, labels.csv, features/  what is in an image set, real or generated
 #   results/{dataset}/{controlnet}/metrics, scores, selected/  how good the synthetic images are, which are kept
@@ -24,10 +25,12 @@ report: "resources/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/inputs.smk"
+include: "rules/maps.smk"
 include: "rules/prepare.smk"
 include: "rules/scan.smk"
 include: "rules/label.smk"
 include: "rules/condition.smk"
+include: "rules/vary.smk"
 include: "rules/plan.smk"
 include: "rules/generate.smk"
 include: "rules/features.smk"

@@ -45,6 +45,7 @@ wildcard_constraints:
 REAL = "real/{dataset}/{split}"
 GENERATED = "generated/{dataset}/{controlnet}"
 ARM = "{dataset}/{controlnet}/models/{selection}/{mix}/{trainer}/seed{seed}"
+VARIED = "data/varied/{dataset}/{controlnet}"
 MIX = "data/mixed/{dataset}/{controlnet}/{selection}/{mix}"
 
 
@@ -99,13 +100,13 @@ def get_controlnet(wildcards):
 
 def get_generation(wildcards):
     """All settings that a set of synthetic images was made with."""
-    controlnet = get_controlnet(wildcards)
-    return {
-        **controlnet,
-        "condition": config["conditions"][controlnet["condition"]],
-        "prompts": config["prompts"][controlnet["prompts"]],
-        "seed": config["seed"],
+    tables = {"condition": "conditions", "variation": "variations", "prompts": "prompts"}
+    settings = {
+        key: config[tables[key]][value] if key in tables and value else value
+        for key, value in get_controlnet(wildcards).items()
+        if value or key != "variation"
     }
+    return {**settings, "seed": config["seed"]}
 
 
 def get_fingerprint(*kinds):

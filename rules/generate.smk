@@ -2,7 +2,7 @@ rule generate:
     """Make one shard of the synthetic images of a plan with a diffusion model and its ControlNet."""
     input:
         plan="results/{dataset}/{controlnet}/plan.csv",
-        conditions=get_condition_manifest,
+        conditions=get_maps,
     output:
         shard="results/{dataset}/{controlnet}/shards/{shard}.csv",
         models="results/{dataset}/{controlnet}/shards/{shard}.yaml",
@@ -20,7 +20,7 @@ rule generate:
     params:
         folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.controlnet}",
         shards=config["shards"],
-        settings=get_settings("controlnets", "condition", "prompts", "variants"),
+        settings=get_settings("controlnets", "condition", "variation", "prompts", "variants"),
         model_files=get_model_files("controlnets", "model", "controlnet"),
         version=STAGE["generate"],
     script:

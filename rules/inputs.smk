@@ -131,6 +131,6 @@ def get_mix_inputs(wildcards):
         root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
         inputs["synthetic_manifest"] = f"{generated}/manifest.csv"
         inputs["synthetic_labels"] = f"{generated}/labels.csv"
-        inputs["plan"] = f"{root}/plan.csv"
+        inputs["sources"] = f"{root}/sources.csv"
         inputs["selected"] = f"{root}/selected/{wildcards.selection}.csv"
     return inputs

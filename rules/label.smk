@@ -28,11 +28,11 @@ rule label:
 
 
 rule label_generated:
-    """Give each synthetic image the labels of the real one that it varies."""
+    """Give each synthetic image the labels of its varied map, or of the real one that it varies."""
     input:
+        unpack(get_labels),
         manifest=f"results/{GENERATED}/manifest.csv",
         plan="results/{dataset}/{controlnet}/plan.csv",
-        labels="results/real/{dataset}/train/labels.csv",
     output:
         labels=f"results/{GENERATED}/labels.csv",
         rejected=f"results/{GENERATED}/rejected_labels.csv",

@@ -1,10 +1,10 @@
 rule plan:
     """List the synthetic images to make: source, variant, seed, prompt, size."""
     input:
-        manifest="results/real/{dataset}/train/manifest.csv",
-        conditions=get_condition_manifest,
+        unpack(get_plan_inputs),
     output:
         plan="results/{dataset}/{controlnet}/plan.csv",
+        sources="results/{dataset}/{controlnet}/sources.csv",
     log:
         "logs/plan/{dataset}/{controlnet}.log",
     benchmark:
@@ -16,7 +16,8 @@ rule plan:
         mem_mb=2000,
         runtime=30,
     params:
-        prompts=lambda wildcards: config["prompts"][get_controlnet(wildcards)["prompts"]],
+        prompts=get_prompts,
+        classes=get_prompt_classes,
         variants=lambda wildcards: get_controlnet(wildcards)["variants"],
         seed=config["seed"],
         version=STAGE["plan"],

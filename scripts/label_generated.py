@@ -1,4 +1,4 @@
-"""Give each generated image the label of the real picture that it varies."""
+"""Give each generated image the label of its varied map, or of the real picture that it varies."""
 
 import logging
 from pathlib import Path
@@ -15,10 +15,10 @@ logger = logging.getLogger("cia")
 def main(job):
     manifest = read_table(job.input.manifest, "manifest").set_index("id")
     plan = read_table(job.input.plan, "plan").set_index("id")
-    labels = read_table(job.input.labels, "labels").set_index("id")
-    rows, unlabeled = inherit_labels(
-        manifest.index.tolist(), plan["source"].to_dict(), labels["label"].to_dict()
-    )
+    varied = hasattr(job.input, "varied")  # the labels then belong to the images' own maps
+    labels = read_table(job.input.varied if varied else job.input.real, "labels").set_index("id")
+    sources = {id_: id_ for id_ in plan.index} if varied else plan["source"].to_dict()
+    rows, unlabeled = inherit_labels(manifest.index.tolist(), sources, labels["label"].to_dict())
     rejected = [
         {"file": manifest.at[row["id"], "image"], "reason": row["reason"]} for row in unlabeled
     ]

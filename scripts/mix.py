@@ -30,8 +30,8 @@ def main(job):
     if "selected" in job.input.keys():
         selected = read_table(job.input.selected, "selected")
         synthetic = labeled(selected, read_table(job.input.synthetic_labels, "labels"))
-        plan = read_table(job.input.plan, "plan").set_index("id")
-        sources = plan.loc[synthetic["id"], "source"].tolist()
+        ancestors = read_table(job.input.sources, "sources")
+        sources = ancestors.loc[ancestors["id"].isin(synthetic["id"]), "source"].tolist()
     require_no_leak(manifests, sources)
     settings = job.params.settings
     entries = choose_entries(splits, synthetic, settings, job.params.seed)

@@ -3,6 +3,7 @@
 import logging
 
 from cia.jobs import run
+from cia.labels import name_objects
 from cia.planning import make_plan
 from cia.tables import read_table, write_table
 
@@ -10,15 +11,33 @@ logger = logging.getLogger("cia")
 
 
 def main(job):
+    varied = hasattr(job.input, "sources")
+    maps = read_table(job.input.conditions, "varied" if varied else "conditions")
+    objects = None
+    if job.params.classes:
+        objects = name_objects(_labels(job.input, maps), job.params.classes)
     plan = make_plan(
         read_table(job.input.manifest, "manifest"),
-        read_table(job.input.conditions, "conditions"),
+        maps,
         job.params.prompts,
         job.params.variants,
         job.params.seed,
+        objects,
     )
+    ancestors = read_table(job.input.sources, "sources") if varied else plan
+    write_table(job.output.sources, ancestors[ancestors["id"].isin(plan["id"])], "sources")
     write_table(job.output.plan, plan, "plan")
     logger.info("%d images planned from %d real ones", len(plan), plan["source"].nunique())
+
+
+def _labels(inputs, maps):
+    """Return the labels of the maps: their own, or those of the real pictures that they vary."""
+    if hasattr(inputs, "varied"):
+        return read_table(inputs.varied, "labels")
+    labels = read_table(inputs.real, "labels")
+    if "source" not in maps.columns:
+        return labels
+    return maps[["id", "source"]].merge(labels.rename(columns={"id": "source"}), on="source")
 
 
 if "snakemake" in globals():

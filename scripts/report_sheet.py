@@ -3,7 +3,14 @@
 from cia.filtering import is_ascending
 from cia.jobs import run
 from cia.reporting.selections import direction_words, judged_images, keeps_words, shown_score
-from cia.reporting.sheets import draw_sheet, sample_rows, sheet_rows
+from cia.reporting.sheets import (
+    OWN_MAPS,
+    VARIATIONS,
+    draw_sheet,
+    has_own_maps,
+    sample_rows,
+    sheet_rows,
+)
 from cia.reporting.style import describe
 from cia.tables import read_table
 
@@ -35,7 +42,8 @@ def main(job):
     )
     title = f"Selection {job.wildcards.selection} keeps {keeps_words(images)}"
     subtitle = f"{job.wildcards.dataset}, {job.wildcards.controlnet}. {_score_words(score)}"
-    draw_sheet(job.output.sheet, title, subtitle, rows, describe(title, job.input))
+    headers = OWN_MAPS if has_own_maps(images) else VARIATIONS
+    draw_sheet(job.output.sheet, title, subtitle, rows, describe(title, job.input), headers)
 
 
 def _score_words(score):

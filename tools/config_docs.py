@@ -26,10 +26,10 @@ which is laid *over* `config/config.yaml`: tables are merged by name, lists are 
 To change a nested value for one run use a second small file, not `--config`, whose nested values
 arrive as text.
 
-The tables `datasets`, `conditions`, `prompts`, `controlnets`, `features`, `judges`, `selections`,
-`mixes` and `trainers` name settings; `experiments` combines the names. A name stands in the paths
-of what it makes. A changed setting reruns what depends on it and nothing else; unused entries cost
-nothing.
+The tables `datasets`, `conditions`, `variations`, `prompts`, `controlnets`, `features`, `judges`,
+`selections`, `mixes` and `trainers` name settings; `experiments` combines the names. A name stands
+in the paths of what it makes. A changed setting reruns what depends on it and nothing else; unused
+entries cost nothing.
 
 A mistake stops the run at once, with the key and what it may be.
 

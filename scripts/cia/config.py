@@ -21,6 +21,7 @@ SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "config" / "schema"
 TABLES = (
     "datasets",
     "conditions",
+    "variations",
     "prompts",
     "controlnets",
     "features",
@@ -110,6 +111,18 @@ def features_of(selection: dict) -> list[str]:
     return list(dict.fromkeys(step["features"] for step in steps if "features" in step))
 
 
+def uses_captions(prompts: dict) -> bool:
+    """Say whether an entry of `prompts` reads the real images' captions."""
+    templates = prompts.get("templates") or ["{caption}"]
+    captioned = prompts.get("replace") or any("{caption}" in text for text in templates)
+    return prompts["kind"] == "captions" or (prompts["kind"] == "vocabulary" and bool(captioned))
+
+
+def uses_objects(prompts: dict) -> bool:
+    """Say whether an entry of `prompts` reads the labels."""
+    return any("{objects}" in text for text in prompts.get("templates") or [])
+
+
 def _arms_of(experiment: dict, mixes: dict) -> Iterator[dict]:
     for mix in experiment["mixes"]:
         pairs = [(NONE, NONE)]
@@ -178,6 +191,11 @@ def _reference_errors(config: dict) -> Iterator[str]:
     for name, controlnet in config["controlnets"].items():
         yield from _unknown(config, f"controlnets.{name}.condition", "conditions", controlnet)
         yield from _unknown(config, f"controlnets.{name}.prompts", "prompts", controlnet)
+        if controlnet["variation"] is not None:
+            yield from _unknown(config, f"controlnets.{name}.variation", "variations", controlnet)
+            yield from _unfit_prompts(config, name, controlnet)
+    for name, variation in config["variations"].items():
+        yield from _empty_ranges(name, variation)
     for name, selection in config["selections"].items():
         owner = {"features": features_of(selection)}
         yield from _unknown(config, f"selections.{name}.features", "features", owner)
@@ -190,6 +208,7 @@ def _reference_errors(config: dict) -> Iterator[str]:
             yield from _unknown(config, f"experiments.{index}.{key}", table, experiment)
         yield from _unfit_trainers(config, f"experiments.{index}.trainers", experiment)
         yield from _unfit_judges(config, index, experiment)
+        yield from _unfit_variations(config, index, experiment)
 
 
 def _unknown_scores(name: str, selection: dict) -> Iterator[str]:
@@ -228,6 +247,39 @@ def _unknown(config: dict, key: str, table: str, owner: dict) -> Iterator[str]:
         if name not in config[table]:
             known = list(config[table])
             yield f"{key}: {table} has no entry {name!r}{_suggest(name, known)}"
+
+
+def _unfit_prompts(config: dict, name: str, controlnet: dict) -> Iterator[str]:
+    """A new layout holds other objects than its source, so the source's caption would be wrong."""
+    kind = config["variations"].get(controlnet["variation"], {}).get("kind")
+    prompts = config["prompts"].get(controlnet["prompts"])
+    if kind == "recombine" and prompts and uses_captions(prompts):
+        yield (
+            f"controlnets.{name}.prompts: {controlnet['prompts']!r} takes the real images' "
+            f"captions, which are wrong for the new layouts of variation "
+            f"{controlnet['variation']!r}; use kind vocabulary with {{objects}} in `templates` and "
+            "without `replace`, or kind fixed"
+        )
+
+
+def _empty_ranges(name: str, variation: dict) -> Iterator[str]:
+    for key in ("scale", "objects"):
+        low, high = variation.get(key) or (0, 0)
+        if low > high:
+            yield f"variations.{name}.{key}: the smallest ({low}) is above the largest ({high})"
+
+
+def _unfit_variations(config: dict, index: int, experiment: dict) -> Iterator[str]:
+    task = config["datasets"].get(experiment["dataset"], {}).get("task")
+    for name in experiment["controlnets"]:
+        variation = config["controlnets"].get(name, {}).get("variation")
+        kind = config["variations"].get(variation, {}).get("kind")
+        if task == "classification" and kind == "recombine":
+            yield (
+                f"experiments.{index}.controlnets: {name!r} has variation {variation!r} of kind "
+                "'recombine', which sets labeled objects into new layouts; dataset "
+                f"{experiment['dataset']!r} is for classification and has no boxes: use kind 'warp'"
+            )
 
 
 def _unfit_trainers(config: dict, key: str, experiment: dict) -> Iterator[str]:

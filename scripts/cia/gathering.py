@@ -1,6 +1,7 @@
 """One image set from its shards, and nothing in its folder that the plan does not name."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -65,7 +66,7 @@ def write_captions(manifest: pd.DataFrame, folder: Path) -> int:
     return written
 
 
-def remove_others(ids: pd.Series, folder: Path, suffix: str) -> list[str]:
+def remove_others(ids: Iterable[str], folder: Path, suffix: str) -> list[str]:
     """Remove the files with that suffix that belong to none of the ids; return their names.
 
     Among them are the halves that a killed job left behind.

@@ -173,6 +173,26 @@ def inherit_labels(
     return rows, unlabeled
 
 
+def name_objects(labels: "pd.DataFrame", classes: Sequence[str]) -> dict[str, list[str]]:
+    """Return the class names of what each labeled picture shows, by id.
+
+    Boxes are named from left to right by their centers; a classification has one name.
+
+    Parameters
+    ----------
+    labels : pandas.DataFrame
+        A table of labels: id, label.
+    classes : sequence of str
+        Class names in index order.
+    """
+    named = {}
+    for id_, label in zip(labels["id"], labels["label"], strict=True):
+        boxes = [line.split() for line in label.splitlines()]
+        boxes.sort(key=lambda fields: [float(number) for number in fields[1:3]])
+        named[id_] = [classes[int(fields[0])] for fields in boxes]
+    return named
+
+
 def write_label_files(folder: str | Path, rows: Iterable[Mapping[str, str]]) -> None:
     """Write one label file per row, and delete those of images that are no more.
 

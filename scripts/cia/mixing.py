@@ -119,7 +119,7 @@ def require_no_leak(manifests: Mapping[str, pd.DataFrame], sources: Sequence[str
     manifests : mapping
         Split to the manifest of its real pictures (id, image, sha256).
     sources : sequence of str
-        Ids of the real pictures that the selected synthetic images vary.
+        Ids of the real pictures that the selected synthetic images descend from, all of them.
 
     Raises
     ------

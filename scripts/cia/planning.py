@@ -1,7 +1,8 @@
 """The plan: one row per synthetic image to make, with all that decides how it looks."""
 
 import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,16 @@ from cia.errors import UserError
 from cia.prompts import make_prompts
 from cia.tables import COLUMNS
 
+logger = logging.getLogger("cia")
+
 
 def make_plan(
-    manifest: pd.DataFrame, conditions: pd.DataFrame, prompts: dict, variants: int, seed: int
+    manifest: pd.DataFrame,
+    conditions: pd.DataFrame,
+    prompts: dict,
+    variants: int,
+    seed: int,
+    objects: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """List the synthetic images to make.
 
@@ -21,13 +29,18 @@ def make_plan(
     manifest : pandas.DataFrame
         Manifest of the real training images (id, caption are read).
     conditions : pandas.DataFrame
-        Manifest of their condition maps; an image without a map is not in the plan.
+        Manifest of their condition maps, which all variants of an image share, or of varied maps,
+        one for each variant (with the columns source and variant). An image without a map is not
+        in the plan.
     prompts : dict
         One entry of the config's `prompts`.
     variants : int
         Synthetic images per real one.
     seed : int
         The configured seed.
+    objects : mapping, optional
+        Condition map to the class names of what it shows, from left to right, for prompts that
+        name them. An image without them is not in the plan.
 
     Returns
     -------
@@ -39,26 +52,39 @@ def make_plan(
     UserError
         If there is no condition map, a map has no image, or the prompts can't be written.
     """
-    maps = _maps_with_captions(manifest, conditions)
-    sources = maps["id"].to_numpy(dtype=object)
-    numbers = np.tile(np.arange(variants), len(maps))
-    each = np.repeat(np.arange(len(maps)), variants)
+    maps = _one_per_variant(conditions, variants)
+    maps = _described(_with_captions(maps, manifest), objects)
+    sources = maps["source"][::variants]
+    named = None if objects is None else [objects[id_] for id_ in maps["map"]]
+    pairs = list(zip(maps["source"], maps["variant"], strict=True))
     plan = pd.DataFrame(
         {
-            "id": _names(sources, variants),
-            "source": sources[each],
-            "variant": numbers,
-            "seed": [image_seed(seed, s, v) for s in sources for v in range(variants)],
-            "prompt": make_prompts(prompts, sources, maps["caption"].tolist(), variants, seed),
+            "id": [variant_id(*pair) for pair in pairs],
+            "source": maps["source"],
+            "variant": maps["variant"],
+            "seed": [image_seed(seed, *pair) for pair in pairs],
+            "prompt": make_prompts(
+                prompts,
+                sources.tolist(),
+                maps["caption"][::variants].tolist(),
+                variants,
+                seed,
+                named,
+            ),
             "negative_prompt": " ".join(prompts.get("negative", "").split()),
-            "width": maps["width"].to_numpy()[each],
-            "height": maps["height"].to_numpy()[each],
-            "condition": maps["image"].to_numpy(dtype=object)[each],
-            "condition_sha256": maps["sha256"].to_numpy(dtype=object)[each],
+            "width": maps["width"],
+            "height": maps["height"],
+            "condition": maps["image"],
+            "condition_sha256": maps["sha256"],
         },
         columns=COLUMNS["plan"],
     )
     return plan.sort_values("id", ignore_index=True)
+
+
+def variant_id(source: str, variant: int) -> str:
+    """Return the id of a synthetic image; nothing reads it back, the plan says what it is."""
+    return f"{source}_v{variant:03d}"
 
 
 def image_seed(seed: int, source: str, variant: int) -> int:
@@ -87,14 +113,24 @@ def _number(text: str, purpose: bytes, size: int) -> int:
     return int.from_bytes(digest, "big")
 
 
-def _maps_with_captions(manifest: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
+def _one_per_variant(conditions: pd.DataFrame, variants: int) -> pd.DataFrame:
+    """Return a row for each source and variant; the column `map` is the id of its map."""
     if conditions.empty:
         raise UserError(
             "There is no condition map, so there is nothing to generate from; rejected.csv beside "
             "the maps says why"
         )
-    maps = conditions.merge(manifest[["id", "caption"]], on="id", how="left", validate="1:1")
-    unknown = maps.loc[maps["caption"].isna(), "id"].tolist()
+    maps = conditions.rename(columns={"id": "map"})
+    if "variant" in maps.columns:
+        return maps.sort_values(["source", "variant"], ignore_index=True)
+    maps = maps.loc[maps.index.repeat(variants)].reset_index(drop=True)
+    return maps.assign(source=maps["map"], variant=np.arange(len(maps)) % variants)
+
+
+def _with_captions(maps: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    captions = manifest.set_index("id", verify_integrity=True)["caption"]
+    maps = maps.assign(caption=maps["source"].map(captions))
+    unknown = maps.loc[maps["caption"].isna(), "source"].unique().tolist()
     if unknown:
         raise UserError(
             f"{len(unknown)} condition maps belong to no training image ({', '.join(unknown[:5])}"
@@ -103,6 +139,19 @@ def _maps_with_captions(manifest: pd.DataFrame, conditions: pd.DataFrame) -> pd.
     return maps
 
 
-def _names(sources: np.ndarray, variants: int) -> list[str]:
-    ends = [f"_v{variant:03d}" for variant in range(variants)]
-    return [source + end for source in sources for end in ends]
+def _described(maps: pd.DataFrame, objects: Mapping[str, Sequence[str]] | None) -> pd.DataFrame:
+    """Leave out the sources whose objects are not known, where the prompts are to name them."""
+    if objects is None:
+        return maps
+    unknown = maps.loc[~maps["map"].isin(list(objects)), "source"].unique()
+    if not len(unknown):
+        return maps
+    logger.warning(
+        "%d images have no valid label that a prompt could name, so nothing is made from them: %s",
+        len(unknown),
+        ", ".join(unknown[:5]),
+    )
+    left = maps[~maps["source"].isin(unknown)].reset_index(drop=True)
+    if left.empty:
+        raise UserError("prompts: {objects} needs labels, and no image has a valid one")
+    return left

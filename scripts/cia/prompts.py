@@ -10,6 +10,7 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from cia.errors import UserError
@@ -22,6 +23,22 @@ Choice = tuple[str | None, list[str]]
 Pieces = list[str | Choice]
 """A prompt in the making: text, and choices."""
 
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a template has what each image brings: its caption, its objects, an object's class."""
+
+    name: str
+
+
+Template = list[str | Choice | _Place]
+
+_MEANINGS = {
+    "caption": "the real image's caption",
+    "objects": "the list of what the image shows",
+    "class": "the class name of an object",
+}
+
 _HOLE = "\ufffc"
 """Stands for a word not chosen yet; no word of any list can hold it."""
 
@@ -31,7 +48,12 @@ _ARTICLE = re.compile(r"(?<!\w)(an?)(\s+)$", re.IGNORECASE)
 
 
 def make_prompts(
-    settings: dict, ids: Sequence[str], captions: Sequence[str], variants: int, seed: int
+    settings: dict,
+    ids: Sequence[str],
+    captions: Sequence[str],
+    variants: int,
+    seed: int,
+    objects: Sequence[Sequence[str]] | None = None,
 ) -> list[str]:
     """Write the prompts of all variants of all images.
 
@@ -45,6 +67,9 @@ def make_prompts(
         Prompts per image.
     seed : int
         The configured seed.
+    objects : sequence of sequence of str, optional
+        What {objects} in a template names: the class names of what each image to make shows, from
+        left to right, in the order of the prompts.
 
     Returns
     -------
@@ -60,11 +85,11 @@ def make_prompts(
     if writer is None:
         raise UserError(f"prompts: kind {settings['kind']!r} is none of {', '.join(_WRITERS)}")
     finish = _finisher(settings.get("suffix", ""))
-    prompts = writer(settings, ids, captions, variants, seed)
+    prompts = writer(settings, ids, captions, variants, seed, objects)
     return [finish(prompt) for prompt in prompts]
 
 
-def _fixed(settings, ids, captions, variants, seed) -> Iterator[str]:
+def _fixed(settings, ids, captions, variants, seed, objects) -> Iterator[str]:
     """Take the listed prompts in turn, beginning where the image's hash says, so all are used."""
     prompts = [text for text in map(_one_line, settings.get("prompts") or []) if text]
     if not prompts:
@@ -75,7 +100,7 @@ def _fixed(settings, ids, captions, variants, seed) -> Iterator[str]:
             yield prompts[(start + variant) % len(prompts)]
 
 
-def _captions(settings, ids, captions, variants, seed) -> Iterator[str]:
+def _captions(settings, ids, captions, variants, seed, objects) -> Iterator[str]:
     _require_captions(ids, captions)
     for caption in captions:
         lines = caption.splitlines() if settings.get("per_line") else [caption]
@@ -84,16 +109,18 @@ def _captions(settings, ids, captions, variants, seed) -> Iterator[str]:
             yield texts[variant % len(texts)]
 
 
-def _vocabulary(settings, ids, captions, variants, seed) -> Iterator[str]:
+def _vocabulary(settings, ids, captions, variants, seed, objects) -> Iterator[str]:
     vocabulary = Vocabulary(settings)
     if vocabulary.needs_captions:
         _require_captions(ids, captions)
-    unchanged = 0
+    if vocabulary.needs_objects and objects is None:
+        raise UserError("prompts: {objects} in a template needs labels, and there are none")
+    unchanged, shown = 0, iter(objects or [])
     for id_, caption in zip(ids, captions, strict=True):
         pieces = vocabulary.pieces(caption)
         unchanged += vocabulary.replaces and len(pieces) == 1
         for variant in range(variants):
-            yield vocabulary.write(pieces, _draws(seed, id_, variant))
+            yield vocabulary.write(pieces, _draws(seed, id_, variant), next(shown, ()))
     if unchanged:
         logger.warning(
             "prompts: %d of %d captions hold no word that `slots` could replace; they stay as "
@@ -113,7 +140,9 @@ class Vocabulary:
     ----------
     settings : dict
         `slots`: word lists by name. `templates`: prompts with `{slot}`s, where `{caption}` is the
-        real image's caption; without templates the caption alone. `replace`: replace words of a
+        real image's caption and `{objects}` a list of what the image shows; without templates the
+        caption alone. `object`: what that list says of each object, where `{class}` is its class.
+        `no_object`: what it says where there is none. `replace`: replace words of a
         list that stand in the caption by others of that list. `protect`: words that carry the
         label; they are neither replaced nor produced, also not by two words that meet.
     """
@@ -133,8 +162,16 @@ class Vocabulary:
             for word in words:  # a word of two lists belongs to the first
                 self._siblings.setdefault(_key(word), [w for w in words if _key(w) != _key(word)])
         self._words = _matcher([word for words in self._lists.values() for word in words])
-        self._parsed = [self._parse(index) for index in range(len(self._templates))]
-        self.needs_captions = self.replaces or any(None in template for template in self._parsed)
+        self._parsed = [
+            self._parse(text, f"templates[{index}]", ("caption", "objects"))
+            for index, text in enumerate(self._templates)
+        ]
+        self._object = self._parse(settings.get("object", "a {class}"), "object", ("class",))
+        self._no_object = settings.get("no_object", "")
+        self.needs_captions = self.replaces or any(
+            _Place("caption") in template for template in self._parsed
+        )
+        self.needs_objects = any(_Place("objects") in template for template in self._parsed)
 
     def pieces(self, caption: str) -> Pieces:
         """Split a caption into text and, where a listed word may be replaced, choices."""
@@ -153,7 +190,9 @@ class Vocabulary:
             end = stop
         return [*pieces, caption[end:]]
 
-    def write(self, caption: Pieces, draw: Callable[[int], int]) -> str:
+    def write(
+        self, caption: Pieces, draw: Callable[[int], int], objects: Sequence[str] = ()
+    ) -> str:
         """Write one prompt.
 
         Parameters
@@ -162,12 +201,37 @@ class Vocabulary:
             What `pieces` made of the caption.
         draw : callable
             Takes n and returns a random integer from 0 to n - 1.
+        objects : sequence of str
+            Class names of what the image shows, from left to right.
         """
         template = self._parsed[draw(len(self._parsed))]
         whole: Pieces = []
         for piece in template:
-            whole += caption if piece is None else [piece]
-        return self._fill(whole, draw)
+            if piece == _Place("caption"):
+                whole += caption
+            elif piece == _Place("objects"):
+                whole += self._list_objects(objects)
+            else:
+                whole.append(piece)
+        prompt = self._fill(whole, draw)
+        return prompt if objects else _one_line(prompt)  # no gap where no object is named
+
+    def _list_objects(self, objects: Sequence[str]) -> Pieces:
+        """Return the objects' pieces, joined with commas and "and"."""
+        if not objects:
+            return [self._no_object]
+        listed: Pieces = []
+        for number, name in enumerate(objects):
+            if number:
+                listed.append(" and " if number == len(objects) - 1 else ", ")
+            for piece in self._object:
+                if piece != _Place("class"):
+                    listed.append(piece)
+                elif listed and isinstance(listed[-1], str):
+                    listed[-1] = _with_article(listed[-1], None, name)
+                else:
+                    listed.append(name)
+        return listed
 
     def _fill(self, pieces: Pieces, draw: Callable[[int], int]) -> str:
         """Choose a word for each gap, none that makes a protected word appear or vanish."""
@@ -202,8 +266,8 @@ class Vocabulary:
     def _word_lists(self, slots: dict) -> dict[str, list[str]]:
         lists = {}
         for name, words in slots.items():
-            if name == "caption":
-                raise UserError("prompts: slots.caption: {caption} is the real image's caption")
+            if name in _MEANINGS:
+                raise UserError(f"prompts: slots.{name}: {{{name}}} is {_MEANINGS[name]}")
             given = [_one_line(str(word)) for word in words or []]
             if not any(given):
                 raise UserError(f"prompts: slots.{name} is empty; list at least one word")
@@ -214,20 +278,20 @@ class Vocabulary:
             raise UserError("prompts: `replace` needs word lists in `slots`")
         return lists
 
-    def _parse(self, index: int) -> list[str | Choice | None]:
-        """Split a template into text, choices, and None where the caption goes."""
-        template, key = self._templates[index], f"prompts: templates[{index}]"
+    def _parse(self, template: str, name: str, places: Sequence[str]) -> Template:
+        """Split a template into text, choices, and places for what each image brings."""
+        key = f"prompts: {name}"
         try:
             parts = list(string.Formatter().parse(_one_line(template)))
         except ValueError as error:
             raise UserError(f"{key}: {template!r}: {error}") from None
-        pieces: list[str | Choice | None] = []
+        pieces: Template = []
         for text, slot, _, _ in parts:
             pieces.append(text)
-            if slot == "caption":
-                pieces.append(None)
+            if slot in places:
+                pieces.append(_Place(slot))
             elif slot is not None and slot not in self._lists:
-                known = ", ".join([*self._lists, "caption"])
+                known = ", ".join([*self._lists, *places])
                 raise UserError(f"{key}: no slot {slot!r} in `slots`; there are {known}")
             elif slot is not None:
                 pieces.append((None, self._lists[slot]))

@@ -15,6 +15,8 @@ COLUMNS = {
     "rejected": ["file", "reason"],
     "labels": ["id", "label"],
     "conditions": ["id", "image", "width", "height", "sha256", "found"],
+    "varied": ["id", "source", "variant", "image", "width", "height", "sha256", "found"],
+    "sources": ["id", "source"],
     "plan": [
         "id",
         "source",

@@ -11,6 +11,7 @@ STAGE = {
     "scan": 1,
     "label": 1,
     "condition": 1,
+    "vary": 1,
     "plan": 1,
     "generate": 1,
     "features": 1,

@@ -40,6 +40,21 @@ def change(config: dict, key: str, value) -> dict:
         ("datasets.report", {"task": "detection", "classes": ["a"]}, ["datasets.report"]),
         ("datasets.a/b", {"task": "detection", "classes": ["a"]}, ["a/b"]),
         ("seed", None, ["seed", "integer"]),
+        ("controlnets.tiny_warped.variation", "waped", ["variations has no entry", "'warped'"]),
+        ("variations.warped.max_overlap", 1, ["variations.warped", "'max_overlap'"]),
+        ("variations.warped.elastic", 0.1, ["variations.warped.elastic", "maximum of 0.025"]),
+        ("variations.warped.scale", [2, 1], ["variations.warped.scale", "smallest (2)"]),
+        ("variations.recombined.objects", [3, 2], ["variations.recombined.objects"]),
+        (
+            "controlnets.tiny_recombined.prompts",
+            "recolored",
+            ["controlnets.tiny_recombined.prompts", "'recolored'", "captions", "{objects}"],
+        ),
+        (
+            "experiments.1.controlnets",
+            ["tiny_recombined"],
+            ["experiments.1.controlnets", "'recombine'", "classification", "'warp'"],
+        ),
     ],
 )
 def test_mistakes_are_named(config, key, value, words):

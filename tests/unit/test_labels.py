@@ -4,6 +4,7 @@ import os
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from cia.errors import UserError
 from cia.labels import (
     inherit_labels,
     label_parser,
+    name_objects,
     parse_boxes,
     parse_class,
     read_labels,
@@ -212,7 +214,7 @@ def test_label_generated_script(tmp_path):
         input=SimpleNamespace(
             manifest=tmp_path / "manifest.csv",
             plan=tmp_path / "plan.csv",
-            labels=tmp_path / "labels.csv",
+            real=tmp_path / "labels.csv",
         ),
         output=SimpleNamespace(labels=tmp_path / "out.csv", rejected=tmp_path / "rejected.csv"),
         params=SimpleNamespace(folder=tmp_path / "set"),
@@ -226,3 +228,39 @@ def test_label_generated_script(tmp_path):
     write_table(tmp_path / "labels.csv", [], "labels")
     with pytest.raises(UserError, match="valid label"):
         label_generated.main(job)
+
+
+def test_an_image_from_a_varied_map_has_that_map_s_label(tmp_path):
+    row = {"width": 8, "height": 8, "sha256": "", "caption": "", "image": "i.png"}
+    ids = ["s_v000", "s_v001"]
+    write_table(tmp_path / "manifest.csv", [row | {"id": id_} for id_ in ids], "manifest")
+    plan = [{"id": id_, "source": "s", "variant": 0, "seed": 1} | row for id_ in ids]
+    write_table(tmp_path / "plan.csv", plan, "plan")
+    labels = [{"id": "s_v000", "label": "0 0.5 0.5 1 1"}, {"id": "s_v001", "label": ""}]
+    write_table(tmp_path / "labels.csv", labels, "labels")
+    label_generated.main(
+        SimpleNamespace(
+            input=SimpleNamespace(
+                manifest=tmp_path / "manifest.csv",
+                plan=tmp_path / "plan.csv",
+                varied=tmp_path / "labels.csv",
+            ),
+            output=SimpleNamespace(labels=tmp_path / "out.csv", rejected=tmp_path / "no.csv"),
+            params=SimpleNamespace(folder=tmp_path / "set"),
+        )
+    )
+    assert read_table(tmp_path / "out.csv", "labels").label.tolist() == ["0 0.5 0.5 1 1", ""]
+
+
+def test_objects_are_named_from_left_to_right():
+    table = pd.DataFrame(
+        {
+            "id": ["a", "b", "c"],
+            "label": ["1 0.8 0.1 0.1 0.1\n0 0.25 0.9 0.5 0.1\n2 0.3 0.5 0.6 1", "", "3"],
+        }
+    )
+    assert name_objects(table, CLASSES) == {
+        "a": ["car", "traffic", "traffic light"],
+        "b": [],
+        "c": ["7 up"],
+    }

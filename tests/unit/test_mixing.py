@@ -2,16 +2,20 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from snakemake.iocontainers import InputFiles
 
+import mix as script
 from cia.errors import UserError
+from cia.files import digest_file
 from cia.images import load_image, save_png
 from cia.mixing import choose_entries, labeled, require_no_leak, summarize, write_mix
-from cia.tables import read_table
+from cia.tables import read_table, write_table
 
 NAMES = ["a_b.c d", "IMG_0001", "Größe ü", "x.y.z", "plain"]
 PLAIN = {"synthetic": 0, "unit": "ratio", "keep_training_size": False, "duplicate": 1}
@@ -275,3 +279,49 @@ def test_synthetic_images_of_pictures_outside_train_are_refused():
     require_no_leak(found, ["train0", "train0"])
     with pytest.raises(UserError, match="not in the training split: val0"):
         require_no_leak(found, ["train0", "val0"])
+
+
+def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkeypatch):
+    """A recombined image descends from several pictures, and one of another split is enough."""
+    monkeypatch.chdir(tmp_path)
+    inputs = {}
+
+    def table(name, rows, kind):
+        inputs[name] = f"{name}.csv"
+        write_table(inputs[name], rows, kind)
+
+    def pictures(names, value):
+        for number, name in enumerate(names):
+            save_png(f"{name}.png", np.full((8, 8, 3), value + number, dtype=np.uint8))
+        rest = {"width": 8, "height": 8, "caption": ""}
+        return [
+            {"id": name, "image": f"{name}.png", "sha256": digest_file(f"{name}.png"), **rest}
+            for name in names
+        ]
+
+    def labels(names):
+        return [{"id": name, "label": "0"} for name in names]
+
+    for number, split in enumerate(("train", "val", "test")):
+        names = [f"{split}0", f"{split}1"]
+        table(f"{split}_manifest", pictures(names, 10 * number), "manifest")
+        table(f"{split}_labels", labels(names), "labels")
+    made = pictures(["s0", "s1"], 100)
+    table("synthetic_manifest", made, "manifest")
+    table("synthetic_labels", labels(["s0", "s1"]), "labels")
+    table("selected", [row | {"score": 0.0, "rank": 1} for row in made[:1]], "selected")
+    ancestors = [("s0", "train0"), ("s0", "train1"), ("s1", "val0")]
+    table("sources", [{"id": one, "source": other} for one, other in ancestors], "sources")
+    settings = {"synthetic": 1, "unit": "count", "keep_training_size": False, "duplicate": 1}
+    job = SimpleNamespace(
+        input=InputFiles(fromdict=inputs),
+        output=SimpleNamespace(dataset="mix/dataset.csv", summary="mix/mix.yaml"),
+        params=SimpleNamespace(task="classification", classes=["a"], settings=settings, seed=0),
+    )
+    script.main(job)  # s1, which is not selected, may come from anywhere
+    entries = read_table("mix/dataset.csv", "mixed")
+    assert entries.loc[entries["origin"] == "synthetic", "id"].tolist() == ["s0"]
+    ancestors[1] = ("s0", "val0")
+    table("sources", [{"id": one, "source": other} for one, other in ancestors], "sources")
+    with pytest.raises(UserError, match="not in the training split: val0"):
+        script.main(job)

@@ -118,6 +118,53 @@ def test_shards_are_even_and_depend_on_the_id_alone():
     assert (shard_of(ids, 1) == 0).all()
 
 
+def varied(names, variants):
+    """A manifest of varied maps, in no order."""
+    rows = [
+        {
+            "id": f"map {name} {variant}",
+            "source": name,
+            "variant": variant,
+            "image": f"varied/{name} {variant}.png",
+            "width": 64,
+            "height": 72,
+            "sha256": f"{name} {variant}",
+            "found": 1,
+        }
+        for name in names
+        for variant in range(variants)
+    ]
+    return pd.DataFrame(rows).sample(frac=1, random_state=0)
+
+
+def test_each_variant_of_a_varied_plan_has_its_own_map():
+    manifest, _ = tables(NAMES)
+    made = make_plan(manifest, varied(NAMES, 3), {"kind": "captions"}, 3, 0)
+    for row in made.itertuples():
+        assert row.condition == f"varied/{row.source} {row.variant}.png"
+        assert row.condition_sha256 == f"{row.source} {row.variant}"
+        assert row.prompt == f"caption of {row.source}"
+    plain = plan()
+    same = ["id", "source", "variant", "seed", "prompt"]
+    pd.testing.assert_frame_equal(made[same], plain[same])
+
+
+def test_prompts_name_the_objects_of_their_own_map():
+    manifest, _ = tables(NAMES)
+    maps = varied(NAMES, 2)
+    objects = {f"map {name} {v}": [name, "x" * (v + 1)] for name in NAMES for v in range(2)}
+    del objects["map nan 1"]  # no valid label
+    settings = {"kind": "vocabulary", "templates": ["{objects}"], "object": "{class}"}
+    made = make_plan(manifest, maps, settings, 2, 0, objects)
+    assert len(made) == 10 and "nan" not in set(made["source"])
+    for row in made.itertuples():
+        assert row.prompt == " ".join(f"{row.source} and {'x' * (row.variant + 1)}".split())
+    shared = {name: [name] for name in NAMES}
+    _, conditions = tables(NAMES)
+    for row in make_plan(manifest, conditions, settings, 2, 0, shared).itertuples():
+        assert row.prompt == row.source or row.source == "Ärger_1"
+
+
 @pytest.mark.slow
 def test_a_large_plan_takes_seconds():
     names = [f"image {index}" for index in range(50_000)]

@@ -190,3 +190,61 @@ def test_labels_survive_many_replacements():
 def test_captions_without_listed_words_are_said(caplog):
     assert replaced("a dog") == {"a dog"}
     assert "1 of 1 captions hold no word" in caplog.text
+
+
+LISTED = {
+    "kind": "vocabulary",
+    "object": "a {ink} {class}",
+    "templates": ["{objects} on {paper} paper"],
+    "slots": {"ink": ["red", "orange"], "paper": ["yellow"]},
+}
+
+
+def listed(objects, **settings):
+    return make_prompts({**LISTED, **settings}, ["a"], [""], 1, 0, [objects])[0]
+
+
+def test_objects_are_listed_as_a_person_would():
+    fixed = {"slots": {"ink": ["red"], "paper": ["yellow"]}}
+    assert listed(["six"], **fixed) == "a red six on yellow paper"
+    assert listed(["six", "two"], **fixed) == "a red six and a red two on yellow paper"
+    three = "a red six, a red two and a red six on yellow paper"
+    assert listed(["six", "two", "six"], **fixed) == three
+    assert listed([], **fixed) == "on yellow paper"
+    assert listed([], no_object="nothing", **fixed) == "nothing on yellow paper"
+
+
+def test_articles_fit_inks_and_classes():
+    plain = {"object": "a {class}", "templates": ["{objects}"]}
+    assert listed(["eight", "six"], **plain) == "an eight and a six"
+    assert listed(
+        ["apple"], object="a {ink} {class}", slots={"ink": ["orange"]}, templates=["{objects}"]
+    ) == ("an orange apple")
+    without = {key: value for key, value in LISTED.items() if key != "object"}
+    assert make_prompts(without, ["a"], [""], 1, 0, [["eight"]]) == ["an eight on yellow paper"]
+
+
+def test_each_object_has_a_word_of_its_own_and_variants_differ():
+    slots = {"ink": ["red", "blue", "green", "black"], "paper": ["white", "pink"]}
+    settings = {**LISTED, "slots": slots, "protect": ["six", "two"]}
+    objects = [["six", "two"]] * 40
+    prompts = make_prompts(settings, ["a", "b"], ["", ""], 20, 0, objects)
+    pattern = r"a (\w+) six and a (\w+) two on (white|pink) paper"
+    words = [re.fullmatch(pattern, prompt).groups() for prompt in prompts]
+    assert len(set(words)) > 12 and any(one != other for one, other, _ in words)
+    assert prompts == make_prompts(settings, ["a", "b"], ["", ""], 20, 0, objects)
+
+
+def test_objects_and_captions_may_stand_together():
+    settings = {"kind": "vocabulary", "templates": ["{caption}, with {objects}"]}
+    prompts = make_prompts(settings, ["a"], ["a street"], 2, 0, [["car"], ["bus", "car"]])
+    assert prompts == ["a street, with a car", "a street, with a bus and a car"]
+
+
+def test_objects_without_labels_and_wrong_slots_are_errors():
+    with pytest.raises(UserError, match="needs labels"):
+        make_prompts(LISTED, ["a"], [""], 1, 0)
+    with pytest.raises(UserError, match="object: no slot 'colour'.*class"):
+        listed(["six"], object="a {colour} {class}")
+    with pytest.raises(UserError, match="slots.objects"):
+        listed(["six"], slots={"objects": ["x"]})

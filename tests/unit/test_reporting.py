@@ -237,6 +237,25 @@ def test_rows_start_with_the_chosen_image_and_keep_to_its_source(digit_set):
     assert rows[-1][0].startswith("worst")
 
 
+def test_variants_with_maps_of_their_own_are_shown_beside_them(digit_set):
+    plan = read_table("plan.csv", "plan")
+    for row in plan.itertuples():
+        save_png(f"own/{row.id}.png", load_image(row.condition))
+    plan["condition"] = "own/" + plan["id"] + ".png"
+    write_table("plan.csv", plan, "plan")
+    images = judged_images(plan, read_table("generated.csv", "manifest"), None, None, [])
+    real, labels = read_table("real.csv", "manifest"), {"real": {}, "synthetic": {}}
+    sample = sample_rows(images, 4)
+    for item, (_, tiles) in zip(
+        sample, sheet_rows(images, sample, real, labels, "detection", CLASSES, 3), strict=True
+    ):
+        names = [tile.image.split("/") for tile in tiles]
+        assert [folder for folder, _ in names] == ["real", "own", "made", "own", "made"]
+        assert names[1][1] == names[2][1] == f"{item['id']}.png" != names[3][1] == names[4][1]
+    report_sheet.main(sheet_job(digit_set, "sheet.png"))
+    assert load_image("sheet.png").shape[1] > 600
+
+
 def test_labels_become_boxes_or_a_class_name(digit_set):
     images = judged_images(
         read_table("plan.csv", "plan"), read_table("generated.csv", "manifest"), None, None, []

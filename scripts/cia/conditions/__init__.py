@@ -5,6 +5,8 @@ fields are the settings that config may give, with their defaults. It has
 
 - `nothing`: what to say of a picture in which it found nothing;
 - `compare`: how alike two of its maps are, one of `cia.conditions.fidelity`;
+- `resampling`: how its maps are warped: `lines` (white, one pixel wide, on black), `linear` (a
+  drawing on black) or `nearest` (flat colors that are classes);
 - `extract(pictures, sizes)`: for RGB pictures, uint8 (H, W, 3), and the sizes (width, height) of
   their maps, a list of maps, uint8 RGB (height, width, 3), each with the number of things found.
   A map depends on its own picture and size alone, not on the others of the list;
@@ -34,6 +36,7 @@ class Extractor(Protocol):
 
     nothing: ClassVar[str]
     compare: ClassVar[Callable[[np.ndarray, np.ndarray], float]]
+    resampling: ClassVar[str]
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]

@@ -24,7 +24,9 @@ TALLEST = 1.5
 """Height of a tile over its width, at most."""
 PROMPT_LINES = 4
 VARIATIONS = (("real", 1), ("condition", 1), ("synthetic", 1), ("more variants", 99))
-"""Headers of the columns of a sheet, with how many each spans at most."""
+OWN_MAPS = (("real", 1), *(("condition", 1), ("synthetic", 1)) * 3)
+"""Headers of the columns of a sheet, with how many each spans at most; the second is for sets
+in which each variant has a condition map of its own."""
 _BOX, _BOX_HALO = "#FFFFFF", "#000000"
 
 
@@ -142,7 +144,8 @@ def sheet_rows(
     classes : sequence of str
         Class names in index order.
     variants : int
-        Synthetic images per row, at most: the chosen one, then others of the same real picture.
+        Synthetic images per row, at most: the chosen one, then others of the same real picture;
+        where each has a condition map of its own, which stands beside it, about half as many.
 
     Returns
     -------
@@ -150,24 +153,30 @@ def sheet_rows(
     """
     pictures = real.set_index("id")
     families = dict(tuple(images.groupby("source", sort=False)))
+    paired = has_own_maps(images)
     rows = []
     for item in sample:
         family = families[item["source"]].sort_values("variant")
         chosen = family["id"] == item["id"]
-        family = pd.concat([family[chosen], family[~chosen]]).head(variants)
+        family = pd.concat([family[chosen], family[~chosen]])
+        family = family.head((variants + 1) // 2 if paired else variants)  # as many tiles
         picture = pictures.loc[item["source"]]
         label = labels["real"].get(item["source"], "")
         head, boxes = read_label(label, task, classes)
-        tiles = [
-            Tile(picture["image"], head, picture["caption"], boxes),
-            Tile(family["condition"].iloc[0]),
-        ]
-        for image in family.to_dict("records"):
+        tiles = [Tile(picture["image"], head, picture["caption"], boxes)]
+        for number, image in enumerate(family.to_dict("records")):
+            if not number or paired:
+                tiles.append(Tile(image["condition"]))
             _, boxes = read_label(labels["synthetic"].get(image["id"], ""), task, classes)
             score = format_number(image["score"]) if np.isfinite(image["score"]) else ""
             tiles.append(Tile(image["image"], score, image["prompt"], boxes, image["kept"]))
         rows.append((_row_name(item), tiles))
     return rows
+
+
+def has_own_maps(images: pd.DataFrame) -> bool:
+    """Say whether variants of one real picture (column source) come from maps of their own."""
+    return bool((images.groupby("source")["condition"].nunique() > 1).any())
 
 
 def _row_name(item: Mapping) -> str:

@@ -1,0 +1,55 @@
+# Which condition maps, labels and real ancestors synthetic images have: input functions of the rules
+# vary, plan, generate and label_generated.
+
+from cia.config import uses_objects
+
+
+def get_extractor(wildcards):
+    return config["conditions"][get_controlnet(wildcards)["condition"]]["extractor"]
+
+
+def is_detection(wildcards):
+    return get_dataset("task")(wildcards) == "detection"
+
+
+def get_vary_inputs(wildcards):
+    """The maps to vary; and the boxes to move, which a classification has none of."""
+    inputs = {"conditions": get_condition_manifest(wildcards)}
+    if is_detection(wildcards):
+        inputs["labels"] = f"results/real/{wildcards.dataset}/train/labels.csv"
+    return inputs
+
+
+def get_maps(wildcards):
+    """The manifest of the maps to generate from: extracted ones, or each variant's own."""
+    if get_controlnet(wildcards)["variation"]:
+        return f"{VARIED}/manifest.csv".format(**dict(wildcards.items()))
+    return get_condition_manifest(wildcards)
+
+
+def get_labels(wildcards):
+    """The labels of synthetic images: those of varied maps, or of real pictures."""
+    if get_controlnet(wildcards)["variation"] and is_detection(wildcards):
+        return {"varied": f"data/varied/{wildcards.dataset}/{wildcards.controlnet}/labels.csv"}
+    return {"real": f"results/real/{wildcards.dataset}/train/labels.csv"}
+
+
+def get_plan_inputs(wildcards):
+    """Captions and maps; the real ancestors of varied maps; labels, where prompts name objects."""
+    inputs = {
+        "manifest": f"results/real/{wildcards.dataset}/train/manifest.csv",
+        "conditions": get_maps(wildcards),
+    }
+    if get_controlnet(wildcards)["variation"]:
+        inputs["sources"] = f"data/varied/{wildcards.dataset}/{wildcards.controlnet}/sources.csv"
+    return inputs | (get_labels(wildcards) if uses_objects(get_prompts(wildcards)) else {})
+
+
+def get_prompts(wildcards):
+    return config["prompts"][get_controlnet(wildcards)["prompts"]]
+
+
+def get_prompt_classes(wildcards):
+    """The class names, where prompts name objects."""
+    named = uses_objects(get_prompts(wildcards))
+    return get_dataset("classes")(wildcards) if named else None

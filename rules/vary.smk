@@ -1,0 +1,28 @@
+rule vary:
+    """Give each variant a condition map of its own, and move the labels by the same transform."""
+    input:
+        unpack(get_vary_inputs),
+    output:
+        manifest=f"{VARIED}/manifest.csv",
+        labels=f"{VARIED}/labels.csv",
+        sources=f"{VARIED}/sources.csv",
+        rejected=f"{VARIED}/rejected.csv",
+    log:
+        "logs/vary/{dataset}/{controlnet}.log",
+    benchmark:
+        "benchmarks/vary/{dataset}/{controlnet}.tsv"
+    conda:
+        "../envs/condition.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        folder=lambda wildcards: VARIED.format(**dict(wildcards.items())),
+        settings=lambda wildcards: config["variations"][get_controlnet(wildcards)["variation"]],
+        extractor=get_extractor,
+        variants=lambda wildcards: get_controlnet(wildcards)["variants"],
+        seed=config["seed"],
+        version=STAGE["vary"],
+    script:
+        "../scripts/vary.py"

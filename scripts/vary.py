@@ -1,0 +1,38 @@
+"""Give each variant a condition map of its own, and move the labels by the same transform."""
+
+import logging
+
+from cia.conditions import EXTRACTORS
+from cia.jobs import run
+from cia.scanning import log_rejected
+from cia.tables import read_table, write_table
+from cia.varying import vary_maps
+
+logger = logging.getLogger("cia")
+
+
+def main(job):
+    labels = None
+    if hasattr(job.input, "labels"):
+        table = read_table(job.input.labels, "labels")
+        labels = dict(zip(table["id"], table["label"], strict=True))
+    varied = vary_maps(
+        read_table(job.input.conditions, "conditions"),
+        labels,
+        job.params.folder,
+        job.params.settings,
+        EXTRACTORS[job.params.extractor].resampling,
+        job.params.variants,
+        job.params.seed,
+        job.threads,
+    )
+    log_rejected(varied.rejected, job.output.rejected)
+    write_table(job.output.rejected, varied.rejected, "rejected")
+    write_table(job.output.labels, varied.labels, "labels")
+    write_table(job.output.sources, varied.sources, "sources")
+    write_table(job.output.manifest, varied.manifest, "varied")
+    logger.info("%d maps, %d pictures skipped", len(varied.manifest), len(varied.rejected))
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821
