@@ -24,6 +24,7 @@ report: "resources/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/inputs.smk"
+include: "rules/resources.smk"
 include: "rules/prepare.smk"
 include: "rules/scan.smk"
 include: "rules/label.smk"

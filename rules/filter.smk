@@ -10,6 +10,8 @@ rule filter:
         "benchmarks/filter/{dataset}/{controlnet}/{selection}.tsv"
     conda:
         "../envs/metrics.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,

@@ -12,6 +12,8 @@ rule label:
         "benchmarks/label/{dataset}/{split}.tsv"
     conda:
         "../envs/metrics.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -42,6 +44,8 @@ rule label_generated:
         "benchmarks/label_generated/{dataset}/{controlnet}.tsv"
     conda:
         "../envs/metrics.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,

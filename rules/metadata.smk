@@ -14,6 +14,8 @@ rule metadata:
         "benchmarks/metadata/{dataset}/{controlnet}.tsv"
     conda:
         "../envs/metrics.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,

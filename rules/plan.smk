@@ -11,6 +11,8 @@ rule plan:
         "benchmarks/plan/{dataset}/{controlnet}.tsv"
     conda:
         "../envs/metrics.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,

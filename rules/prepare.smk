@@ -12,6 +12,8 @@ rule prepare_digits:
         dataset=one_of(name for name, entry in config["datasets"].items() if "prepare" in entry),
     conda:
         "../envs/metrics.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,

@@ -22,6 +22,8 @@ rule report_sheet:
         "benchmarks/report_sheet/{dataset}/{controlnet}/{selection}.tsv"
     conda:
         "../envs/report.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -58,6 +60,8 @@ rule report_scores:
         "benchmarks/report_scores/{dataset}/{controlnet}/{selection}.tsv"
     conda:
         "../envs/report.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -122,6 +126,8 @@ rule report_metrics:
         "benchmarks/report_metrics/{dataset}/{controlnet}.tsv"
     conda:
         "../envs/report.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -150,6 +156,8 @@ rule report_curves:
         "benchmarks/report_curves/{dataset}/{trainer}.tsv"
     conda:
         "../envs/report.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -180,6 +188,8 @@ rule report_arms:
         "benchmarks/report_arms/{dataset}/{trainer}.tsv"
     conda:
         "../envs/report.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -210,6 +220,8 @@ rule summary:
         "benchmarks/summary.tsv"
     conda:
         "../envs/report.yaml"
+    localrule: True
+    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
