@@ -8,10 +8,10 @@ rule filter:
         "logs/filter/{dataset}/{controlnet}/{selection}.log",
     benchmark:
         "benchmarks/filter/{dataset}/{controlnet}/{selection}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,

@@ -40,10 +40,10 @@ rule gather:
         "logs/gather/{dataset}/{controlnet}.log",
     benchmark:
         "benchmarks/gather/{dataset}/{controlnet}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,

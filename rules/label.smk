@@ -10,10 +10,10 @@ rule label:
         "logs/label/{dataset}/{split}.log",
     benchmark:
         "benchmarks/label/{dataset}/{split}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -42,10 +42,10 @@ rule label_generated:
         "logs/label_generated/{dataset}/{controlnet}.log",
     benchmark:
         "benchmarks/label_generated/{dataset}/{controlnet}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,

@@ -12,10 +12,10 @@ rule metadata:
         "logs/metadata/{dataset}/{controlnet}.log",
     benchmark:
         "benchmarks/metadata/{dataset}/{controlnet}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,

@@ -9,10 +9,10 @@ rule plan:
         "logs/plan/{dataset}/{controlnet}.log",
     benchmark:
         "benchmarks/plan/{dataset}/{controlnet}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,

@@ -20,10 +20,10 @@ rule report_sheet:
         "logs/report_sheet/{dataset}/{controlnet}/{selection}.log",
     benchmark:
         "benchmarks/report_sheet/{dataset}/{controlnet}/{selection}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -58,10 +58,10 @@ rule report_scores:
         "logs/report_scores/{dataset}/{controlnet}/{selection}.log",
     benchmark:
         "benchmarks/report_scores/{dataset}/{controlnet}/{selection}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -124,10 +124,10 @@ rule report_metrics:
         "logs/report_metrics/{dataset}/{controlnet}.log",
     benchmark:
         "benchmarks/report_metrics/{dataset}/{controlnet}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -154,10 +154,10 @@ rule report_curves:
         "logs/report_curves/{dataset}/{trainer}.log",
     benchmark:
         "benchmarks/report_curves/{dataset}/{trainer}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -186,10 +186,10 @@ rule report_arms:
         "logs/report_arms/{dataset}/{trainer}.log",
     benchmark:
         "benchmarks/report_arms/{dataset}/{trainer}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,
@@ -218,10 +218,10 @@ rule summary:
         "logs/summary.log",
     benchmark:
         "benchmarks/summary.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
-    localrule: True
-    retries: 0
     threads: 1
     resources:
         mem_mb=2000,

@@ -1,5 +1,6 @@
 # What jobs ask a cluster for: functions for `resources`. A repeated job asks for more.
 
+from cia.gpus import COUNT
 from cia.needs import (
     NETWORK_EXTRACTORS,
     features_memory,
@@ -9,6 +10,10 @@ from cia.needs import (
     table_rows,
     training_minutes,
 )
+
+# Snakemake counts GPUs and gives none to a job. Where it counts, jobs choose (cia.gpus).
+if "gpu" in workflow.global_resources:
+    os.environ[COUNT] = str(workflow.global_resources["gpu"].value)
 
 
 def get_memory(megabytes):
