@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+CONFIG ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # The first Python that runs and has the right version.
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: demo test lint format check-model train-model lock clean help
+.PHONY: demo test test-slurm lint format check-model train-model lock clean help
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -22,6 +23,9 @@ demo: $(VENV)/installed ## Run the whole workflow on the embedded default and pr
 
 test: $(VENV)/installed ## Run every test
 	pytest
+
+test-slurm: $(VENV)/installed ## Run the demo on a real Slurm, installed and started for it (root on Debian)
+	CONFIG=$(CONFIG) tests/slurm/run
 
 lint: $(VENV)/installed ## Check the code's form and the workflow's
 	ruff check .

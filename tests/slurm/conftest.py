@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -23,21 +25,42 @@ def cluster():
         yield running
 
 
-@pytest.fixture
-def checkout(tmp_path) -> Path:
-    """The repository as a user finds it: nothing made yet."""
+class Demo:
+    """The demo in a clean copy of the repository, run word for word as the README says.
 
-    def unwanted(folder, names):
-        made = MADE if Path(folder) == ROOT else ()
-        return {name for name in names if name in made or name == "__pycache__"}
+    It runs while other tests do: most of its time it waits for Slurm.
+    """
 
-    copy = tmp_path / "checkout"
-    shutil.copytree(ROOT, copy, symlinks=True, ignore=unwanted)
-    return copy
+    def __init__(self, folder: Path, environment: dict):
+        self.checkout, self.log = folder / "checkout", folder / "demo.log"
+        shutil.copytree(ROOT, self.checkout, symlinks=True, ignore=_made)
+        config = os.environ.get("CONFIG")
+        self.command = ["snakemake", "--profile", "slurm"]
+        self.command += ["--configfile", config] if config else []
+        self._start = time.monotonic()
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.checkout, env=environment, stdout=log, stderr=log
+            )
+
+    def finish(self) -> str:
+        """Wait for its end and return what Snakemake printed."""
+        self.process.wait()
+        print(f"$ {' '.join(self.command)}   ({time.monotonic() - self._start:.0f} s)")
+        output = self.log.read_text()
+        assert self.process.returncode == 0, output[-8000:]
+        return output
 
 
-@pytest.fixture
-def arguments() -> list[str]:
-    """What stands behind `snakemake --profile slurm`: nothing, or a shorter configuration."""
-    config = os.environ.get("CONFIG")
-    return ["--configfile", config] if config else []
+@pytest.fixture(scope="session")
+def demo(cluster, tmp_path_factory):
+    started = Demo(tmp_path_factory.mktemp("demo"), cluster.environment)
+    yield started
+    started.process.terminate()
+    started.process.wait()
+
+
+def _made(folder: str, names: list[str]) -> set[str]:
+    """Return what is in a checkout that a fresh clone lacks."""
+    made = MADE if Path(folder) == ROOT else ()
+    return {name for name in names if name in made or name == "__pycache__"}
