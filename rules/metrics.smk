@@ -13,7 +13,7 @@ rule metrics:
     threads: 2
     resources:
         mem_mb=get_statistics_memory,
-        runtime=get_minutes(60),
+        runtime=get_statistics_minutes,
     params:
         settings=get_settings("features", *SCORE_SETTINGS),
         seed=config["seed"],
@@ -38,7 +38,7 @@ rule score:
     threads: 2
     resources:
         mem_mb=get_statistics_memory,
-        runtime=get_minutes(60),
+        runtime=get_statistics_minutes,
     params:
         neighbors=lambda wildcards: get_entry("features", wildcards)["neighbors"],
         per_class=scores_per_class,

@@ -93,6 +93,8 @@ rule report_extremes:
         "logs/report_extremes/{dataset}/{controlnet}/{features}.log",
     benchmark:
         "benchmarks/report_extremes/{dataset}/{controlnet}/{features}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
     threads: 1

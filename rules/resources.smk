@@ -7,6 +7,7 @@ from cia.needs import (
     generation_minutes,
     image_minutes,
     statistics_memory,
+    statistics_minutes,
     table_rows,
     training_minutes,
 )
@@ -21,11 +22,6 @@ def get_memory(megabytes):
     return lambda wildcards, attempt: attempt * megabytes
 
 
-def get_minutes(minutes):
-    """So much time, and as much again for each attempt."""
-    return lambda wildcards, attempt: attempt * minutes
-
-
 def get_scan_minutes(wildcards, input, attempt):
     for path in input:  # where a rule makes the pictures, there is nothing to count before it ran
         os.stat(path)
@@ -34,25 +30,44 @@ def get_scan_minutes(wildcards, input, attempt):
     return attempt * image_minutes("scan", pictures)
 
 
-def get_condition_kind(wildcards):
-    extractor = get_entry("conditions", wildcards)["extractor"]
-    return "network" if extractor in NETWORK_EXTRACTORS else "canny"
+def extraction_kind(condition):
+    """What extracting this condition takes: a network's time and GPU, or canny's."""
+    return "network" if condition["extractor"] in NETWORK_EXTRACTORS else "canny"
 
 
 def get_condition_gpu(wildcards):
-    return int(get_condition_kind(wildcards) == "network")
+    return int(extraction_kind(get_entry("conditions", wildcards)) == "network")
 
 
 def get_condition_minutes(wildcards, input, attempt):
-    kind = get_condition_kind(wildcards)
+    kind = extraction_kind(get_entry("conditions", wildcards))
     return attempt * image_minutes(kind, table_rows(input[0]))
+
+
+def judgement_kind(wildcards):
+    settings = get_judge_settings(wildcards)
+    if settings["kind"] == "condition_fidelity":
+        return extraction_kind(settings["condition"])
+    return "network"
+
+
+def get_judge_gpu(wildcards):
+    return int(judgement_kind(wildcards) == "network")
+
+
+def get_judge_minutes(wildcards, input, attempt):
+    return attempt * image_minutes(judgement_kind(wildcards), shard_rows(input.plan))
+
+
+def shard_rows(plan):
+    """About how many of a plan's images are in one shard."""
+    return table_rows(plan) // config["shards"] + 1
 
 
 def get_generation_minutes(wildcards, input, attempt):
     controlnet = get_controlnet(wildcards)
     size = config["conditions"][controlnet["condition"]]["size"]
-    images = table_rows(input.plan) // config["shards"] + 1
-    return attempt * generation_minutes(images, controlnet["steps"], size)
+    return attempt * generation_minutes(shard_rows(input.plan), controlnet["steps"], size)
 
 
 def get_features_memory(wildcards, input, attempt):
@@ -64,7 +79,13 @@ def get_features_minutes(wildcards, input, attempt):
 
 
 def get_statistics_memory(wildcards, input, attempt):
-    return attempt * statistics_memory(input.real, input.synthetic)
+    arrays = [path for path in input if path.endswith(".npy")]
+    return attempt * statistics_memory(*arrays)
+
+
+def get_statistics_minutes(wildcards, input, attempt):
+    sets = (input.real_rows, input.synthetic_rows)
+    return attempt * statistics_minutes(*map(table_rows, sets))
 
 
 def get_mix_minutes(wildcards, input, attempt):

@@ -22,6 +22,9 @@ _SECONDS_PER_STEP_MEGAPIXEL = 1.0
 
 _SECONDS_PER_IMAGE = {"scan": 0.1, "canny": 0.1, "network": 2.0, "features": 0.1, "mix": 0.05}
 
+_SECONDS_PER_PAIR = 2e-7
+"""Distance of two feature vectors of 2048 numbers, a few times over, on two cores."""
+
 _SECONDS_PER_TRAINING_MEGAPIXEL = 0.2
 """Forward, backward and reading the picture, for a middle-sized detector on a slow GPU."""
 
@@ -78,6 +81,11 @@ def training_minutes(images: int, settings: dict) -> int:
     seen = seen or images * settings["epochs"]
     megapixels = settings["image_size"] ** 2 / 1e6
     return _minutes(40 * 60 + seen * megapixels * _SECONDS_PER_TRAINING_MEGAPIXEL)
+
+
+def statistics_minutes(real: int, synthetic: int) -> int:
+    """Return minutes for statistics over the features of two sets, whose pairs are compared."""
+    return _minutes(40 * 60 + real * synthetic * _SECONDS_PER_PAIR)
 
 
 def features_memory(images: int) -> int:

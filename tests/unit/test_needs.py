@@ -7,6 +7,7 @@ from cia.needs import (
     generation_minutes,
     image_minutes,
     statistics_memory,
+    statistics_minutes,
     table_rows,
     training_minutes,
 )
@@ -44,5 +45,6 @@ def test_training_takes_as_long_as_the_pictures_it_sees():
 def test_a_million_pictures_take_hours_and_a_known_share_of_memory(tmp_path):
     assert image_minutes("features", 10**6) > 24 * 60
     assert features_memory(10**6) > 8000 + 10**6 * 2048 * 4 / 1e6
+    assert statistics_minutes(10**5, 10**5) == 60 + 34
     (tmp_path / "real.npy").write_bytes(bytes(10**6))
     assert statistics_memory(tmp_path / "real.npy") == 8006
