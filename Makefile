@@ -53,6 +53,7 @@ clean: ## Remove all that the workflow made; data/real stays
 
 $(VENV)/installed: requirements.txt
 	@test -n "$(PYTHON)" || { echo "CIA needs Python 3.11 or 3.12, and neither is on the PATH (python3 is $$(python3 --version 2>&1)). Install one, or run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test ! -L $(VENV) || { echo "$(VENV) is a link to $$(readlink -f $(VENV)), which may serve others: not cleared. Bring it up to date where it is, then: touch $(VENV)/installed" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --no-deps --disable-pip-version-check -r requirements.txt
 	@touch $@
