@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+CONFIG ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # The first Python that runs and has the right version.
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: demo test lint format bench check-model train-model lock clean help
+.PHONY: demo test test-slurm lint format bench check-model train-model lock clean help
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -22,6 +23,9 @@ demo: $(VENV)/installed ## Run the whole workflow on the embedded default and pr
 
 test: $(VENV)/installed ## Run every test
 	pytest
+
+test-slurm: $(VENV)/installed ## Run the demo on a real Slurm, installed and started for it (root on Debian)
+	CONFIG=$(CONFIG) tests/slurm/run
 
 lint: $(VENV)/installed ## Check the code's form and the workflow's
 	ruff check .
@@ -52,6 +56,7 @@ clean: ## Remove all that the workflow made; data/real stays
 
 $(VENV)/installed: requirements.txt
 	@test -n "$(PYTHON)" || { echo "CIA needs Python 3.11 or 3.12, and neither is on the PATH (python3 is $$(python3 --version 2>&1)). Install one, or run: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test ! -L $(VENV) || { echo "$(VENV) is a link to $$(readlink -f $(VENV)), which may serve others: not cleared. Bring it up to date where it is, then: touch $(VENV)/installed" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --no-deps --disable-pip-version-check -r requirements.txt
 	@touch $@

@@ -1,5 +1,6 @@
 # Access to the config, wildcard constraints and input functions. No rule here, nothing heavy.
 
+import os
 import re
 import sys
 from pathlib import Path

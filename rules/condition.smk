@@ -13,8 +13,9 @@ rule condition:
         "../envs/condition.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=120,
+        gpu=get_condition_gpu,
+        mem_mb=get_memory(8000),
+        runtime=get_condition_minutes,
     params:
         folder=lambda wildcards: f"data/conditions/{wildcards.dataset}/{wildcards.condition}",
         settings=get_settings("conditions"),

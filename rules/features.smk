@@ -14,8 +14,9 @@ rule features:
         "../envs/features.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=120,
+        gpu=1,
+        mem_mb=get_features_memory,
+        runtime=get_features_minutes,
         batch_size=config["batch_size"],
     params:
         settings=get_settings("features", *SCORE_SETTINGS),
@@ -41,8 +42,9 @@ rule object_features:
         "../envs/features.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=120,
+        gpu=1,
+        mem_mb=get_features_memory,
+        runtime=get_features_minutes,
         batch_size=config["batch_size"],
     params:
         settings=get_settings("features", *SCORE_SETTINGS),

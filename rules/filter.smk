@@ -8,6 +8,8 @@ rule filter:
         "logs/filter/{dataset}/{controlnet}/{selection}.log",
     benchmark:
         "benchmarks/filter/{dataset}/{controlnet}/{selection}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
     threads: 1

@@ -14,8 +14,9 @@ rule generate:
         "../envs/generate.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime=480,
+        gpu=1,
+        mem_mb=get_memory(16000),
+        runtime=get_generation_minutes,
         batch_size=config["batch_size"],
     params:
         folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.controlnet}",
@@ -39,6 +40,8 @@ rule gather:
         "logs/gather/{dataset}/{controlnet}.log",
     benchmark:
         "benchmarks/gather/{dataset}/{controlnet}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
     threads: 1

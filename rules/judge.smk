@@ -12,8 +12,9 @@ rule judge:
         "../envs/judge.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=120,
+        gpu=get_judge_gpu,
+        mem_mb=get_memory(8000),
+        runtime=get_judge_minutes,
         batch_size=config["batch_size"],
     params:
         settings=get_judge_settings,

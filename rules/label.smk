@@ -10,6 +10,8 @@ rule label:
         "logs/label/{dataset}/{split}.log",
     benchmark:
         "benchmarks/label/{dataset}/{split}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
     threads: 1
@@ -40,6 +42,8 @@ rule label_generated:
         "logs/label_generated/{dataset}/{controlnet}.log",
     benchmark:
         "benchmarks/label_generated/{dataset}/{controlnet}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
     threads: 1

@@ -12,6 +12,8 @@ rule metadata:
         "logs/metadata/{dataset}/{controlnet}.log",
     benchmark:
         "benchmarks/metadata/{dataset}/{controlnet}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
     threads: 1

@@ -12,8 +12,8 @@ rule metrics:
         "../envs/metrics.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=get_statistics_memory,
+        runtime=get_statistics_minutes,
     params:
         settings=get_settings("features", *SCORE_SETTINGS),
         seed=config["seed"],
@@ -37,8 +37,8 @@ rule score:
         "../envs/metrics.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=get_statistics_memory,
+        runtime=get_statistics_minutes,
     params:
         neighbors=lambda wildcards: get_entry("features", wildcards)["neighbors"],
         per_class=scores_per_class,

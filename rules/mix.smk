@@ -13,8 +13,8 @@ rule mix:
         "../envs/metrics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=get_memory(4000),
+        runtime=get_mix_minutes,
     params:
         task=get_dataset("task"),
         classes=get_dataset("classes"),

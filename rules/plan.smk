@@ -9,6 +9,8 @@ rule plan:
         "logs/plan/{dataset}/{controlnet}.log",
     benchmark:
         "benchmarks/plan/{dataset}/{controlnet}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
     threads: 1

@@ -10,6 +10,8 @@ rule prepare_digits:
         "benchmarks/prepare_digits/{dataset}.tsv"
     wildcard_constraints:
         dataset=one_of(name for name, entry in config["datasets"].items() if "prepare" in entry),
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
     threads: 1

@@ -20,6 +20,8 @@ rule report_sheet:
         "logs/report_sheet/{dataset}/{controlnet}/{selection}.log",
     benchmark:
         "benchmarks/report_sheet/{dataset}/{controlnet}/{selection}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -56,6 +58,8 @@ rule report_scores:
         "logs/report_scores/{dataset}/{controlnet}/{selection}.log",
     benchmark:
         "benchmarks/report_scores/{dataset}/{controlnet}/{selection}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -89,6 +93,8 @@ rule report_extremes:
         "logs/report_extremes/{dataset}/{controlnet}/{features}.log",
     benchmark:
         "benchmarks/report_extremes/{dataset}/{controlnet}/{features}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -120,6 +126,8 @@ rule report_metrics:
         "logs/report_metrics/{dataset}/{controlnet}.log",
     benchmark:
         "benchmarks/report_metrics/{dataset}/{controlnet}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -148,6 +156,8 @@ rule report_curves:
         "logs/report_curves/{dataset}/{trainer}.log",
     benchmark:
         "benchmarks/report_curves/{dataset}/{trainer}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -178,6 +188,8 @@ rule report_arms:
         "logs/report_arms/{dataset}/{trainer}.log",
     benchmark:
         "benchmarks/report_arms/{dataset}/{trainer}.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
     threads: 1
@@ -208,6 +220,8 @@ rule summary:
         "logs/summary.log",
     benchmark:
         "benchmarks/summary.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/report.yaml"
     threads: 1

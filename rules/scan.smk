@@ -13,8 +13,8 @@ rule scan:
         "../envs/metrics.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=get_memory(2000),
+        runtime=get_scan_minutes,
     params:
         folder=lambda wildcards: f"data/real/{wildcards.dataset}/{wildcards.split}",
         fingerprint=get_fingerprint("images", "captions"),

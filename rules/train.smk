@@ -14,8 +14,9 @@ rule train:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=720,
+        gpu=1,
+        mem_mb=get_memory(16000),
+        runtime=get_training_minutes,
     params:
         task=get_dataset("task"),
         classes=get_dataset("classes"),

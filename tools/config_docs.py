@@ -33,6 +33,10 @@ entries cost nothing.
 
 A mistake stops the run at once, with the key and what it may be.
 
+Where jobs run is not in here but in `profiles/`. A Slurm site is three edits: `default-resources`
+(account, partition, constraint) and `set-resources` (what GPU jobs ask for) in
+`profiles/slurm/config.yaml`, and `shards` below.
+
 This page is written from `config/schema/*.yaml` by `tools/config_docs.py`.
 """
 

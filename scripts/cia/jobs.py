@@ -5,8 +5,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from cia import gpus
 from cia.errors import UserError
 
 logger = logging.getLogger("cia")
@@ -30,6 +31,7 @@ def run(main: Callable[[Any], None], job: Any) -> None:
     """
     _configure_logging(job.log[0] if job.log else None)
     _limit_threads(job.threads)
+    held = _choose_gpus(job.resources.get("gpu", 0))
     try:
         main(job)
     except UserError as error:
@@ -38,6 +40,9 @@ def run(main: Callable[[Any], None], job: Any) -> None:
     except Exception:
         logger.exception("The job failed.")
         raise
+    finally:
+        for file in held:
+            file.close()
 
 
 def _configure_logging(path: str | None) -> None:
@@ -54,3 +59,14 @@ def _limit_threads(threads: int) -> None:
     """Tell numeric libraries, loaded after this, how many cores the job has."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
+
+
+def _choose_gpus(wanted: int) -> list[IO]:
+    """Show to libraries, loaded after this, the GPUs that are the job's; return what holds them."""
+    names = gpus.candidates(os.environ)
+    if not wanted or not names:
+        return []
+    held = gpus.take_gpus(wanted, names)
+    os.environ[gpus.VISIBLE] = ",".join(held)
+    logger.info("Using GPU %s", os.environ[gpus.VISIBLE])
+    return list(held.values())

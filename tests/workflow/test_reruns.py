@@ -75,7 +75,9 @@ def test_one_picture_less_reruns_from_the_scan_on_and_leaves_no_trace(copy_of_fi
 def test_a_score_s_setting_reruns_from_the_scores_on(copy_of_finished):
     copy_of_finished.config["features"]["tiny"]["neighbors"] = 3
     planned = rules(copy_of_finished)
-    assert planned == {"score", "filter", "metadata"} | TRAINED | REPORTED - {"report_metrics"} | END
+    assert (
+        planned == {"score", "filter", "metadata"} | TRAINED | REPORTED - {"report_metrics"} | END
+    )
 
 
 def test_the_trainer_that_reads_labels_reruns_what_it_judged(copy_of_finished):

@@ -1,0 +1,98 @@
+# What jobs ask a cluster for: functions for `resources`. A repeated job asks for more.
+
+from cia.gpus import COUNT
+from cia.needs import (
+    NETWORK_EXTRACTORS,
+    features_memory,
+    generation_minutes,
+    image_minutes,
+    statistics_memory,
+    statistics_minutes,
+    table_rows,
+    training_minutes,
+)
+
+# Snakemake counts GPUs and gives none to a job. Where it counts, jobs choose (cia.gpus).
+if "gpu" in workflow.global_resources:
+    os.environ[COUNT] = str(workflow.global_resources["gpu"].value)
+
+
+def get_memory(megabytes):
+    """So much memory, and as much again for each attempt."""
+    return lambda wildcards, attempt: attempt * megabytes
+
+
+def get_scan_minutes(wildcards, input, attempt):
+    for path in input:  # where a rule makes the pictures, there is nothing to count before it ran
+        os.stat(path)
+    folder = f"data/real/{wildcards.dataset}/{wildcards.split}/images"
+    pictures = len(os.listdir(folder)) if os.path.isdir(folder) else 0
+    return attempt * image_minutes("scan", pictures)
+
+
+def extraction_kind(condition):
+    """What extracting this condition takes: a network's time and GPU, or canny's."""
+    return "network" if condition["extractor"] in NETWORK_EXTRACTORS else "canny"
+
+
+def get_condition_gpu(wildcards):
+    return int(extraction_kind(get_entry("conditions", wildcards)) == "network")
+
+
+def get_condition_minutes(wildcards, input, attempt):
+    kind = extraction_kind(get_entry("conditions", wildcards))
+    return attempt * image_minutes(kind, table_rows(input[0]))
+
+
+def judgement_kind(wildcards):
+    settings = get_judge_settings(wildcards)
+    if settings["kind"] == "condition_fidelity":
+        return extraction_kind(settings["condition"])
+    return "network"
+
+
+def get_judge_gpu(wildcards):
+    return int(judgement_kind(wildcards) == "network")
+
+
+def get_judge_minutes(wildcards, input, attempt):
+    return attempt * image_minutes(judgement_kind(wildcards), shard_rows(input.plan))
+
+
+def shard_rows(plan):
+    """About how many of a plan's images are in one shard."""
+    return table_rows(plan) // config["shards"] + 1
+
+
+def get_generation_minutes(wildcards, input, attempt):
+    controlnet = get_controlnet(wildcards)
+    size = config["conditions"][controlnet["condition"]]["size"]
+    return attempt * generation_minutes(shard_rows(input.plan), controlnet["steps"], size)
+
+
+def get_features_memory(wildcards, input, attempt):
+    return attempt * features_memory(table_rows(input.manifest))
+
+
+def get_features_minutes(wildcards, input, attempt):
+    return attempt * image_minutes("features", table_rows(input.manifest))
+
+
+def get_statistics_memory(wildcards, input, attempt):
+    arrays = [path for path in input if path.endswith(".npy")]
+    return attempt * statistics_memory(*arrays)
+
+
+def get_statistics_minutes(wildcards, input, attempt):
+    sets = (input.real_rows, input.synthetic_rows)
+    return attempt * statistics_minutes(*map(table_rows, sets))
+
+
+def get_mix_minutes(wildcards, input, attempt):
+    manifests = [path for path in input if path.endswith("manifest.csv")]
+    return attempt * image_minutes("mix", sum(map(table_rows, manifests)))
+
+
+def get_training_minutes(wildcards, input, attempt):
+    images = 3 * table_rows(input.dataset)  # its rows are short
+    return attempt * training_minutes(images, get_entry("trainers", wildcards))

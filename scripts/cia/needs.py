@@ -1,0 +1,102 @@
+"""What a job asks of a cluster: time and memory, from the size of its work.
+
+Generous, since a job that asks for too little is killed and starts again with more, and plain:
+rows times a cost per row, on a fixed start. Light on purpose: a dry run calls these for each job.
+"""
+
+import os
+from math import ceil, prod
+from pathlib import Path
+
+ROW_BYTES = 100
+"""A row of a manifest or plan takes at least this, so a table's size says how many it has."""
+
+NETWORK_EXTRACTORS = ("openpose", "segmentation", "yolo_segmentation")
+"""Condition extractors that are torch networks, which a GPU makes faster."""
+
+_START_MINUTES = 20.0
+"""Starting Python, loading models from a busy file system."""
+
+_SECONDS_PER_STEP_MEGAPIXEL = 1.0
+"""Denoising on a slow GPU (T4): 0.9 for SD1.5 with a ControlNet, 1.9 for SDXL."""
+
+_SECONDS_PER_IMAGE = {"scan": 0.1, "canny": 0.1, "network": 2.0, "features": 0.1, "mix": 0.05}
+
+_SECONDS_PER_PAIR = 2e-7
+"""Distance of two feature vectors of 2048 numbers, a few times over, on two cores."""
+
+_SECONDS_PER_TRAINING_MEGAPIXEL = 0.2
+"""Forward, backward and reading the picture, for a middle-sized detector on a slow GPU."""
+
+
+def table_rows(path: str | Path) -> int:
+    """Return about how many rows a table has, never too few, without reading it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the table is not there yet; Snakemake then shows the need as to be determined.
+    """
+    return ceil(os.stat(path).st_size / ROW_BYTES)
+
+
+def image_minutes(kind: str, images: int) -> int:
+    """Return minutes for a job that treats pictures one by one.
+
+    Parameters
+    ----------
+    kind : str
+        scan, canny, network (any other extractor), features or mix.
+    images : int
+        How many.
+    """
+    return _minutes(images * _SECONDS_PER_IMAGE[kind])
+
+
+def generation_minutes(images: int, steps: int, size: list[int] | dict) -> int:
+    """Return minutes for generating `images` pictures in `steps` steps each.
+
+    Parameters
+    ----------
+    images, steps : int
+        Pictures of the job, and denoising steps of each.
+    size : list of int or dict
+        As in the config's `conditions`: [width, height], or {resolution, ...}.
+    """
+    pixels = size["resolution"] ** 2 if isinstance(size, dict) else prod(size)
+    return _minutes(images * (0.2 + steps * pixels / 1e6 * _SECONDS_PER_STEP_MEGAPIXEL))
+
+
+def training_minutes(images: int, settings: dict) -> int:
+    """Return minutes for training on `images` pictures.
+
+    Parameters
+    ----------
+    images : int
+        Size of the training set.
+    settings : dict
+        One entry of the config's `trainers`: steps or epochs, batch, image_size.
+    """
+    seen = settings["steps"] * settings["batch"] if settings["steps"] else 0
+    seen = seen or images * settings["epochs"]
+    megapixels = settings["image_size"] ** 2 / 1e6
+    return _minutes(40 * 60 + seen * megapixels * _SECONDS_PER_TRAINING_MEGAPIXEL)
+
+
+def statistics_minutes(real: int, synthetic: int) -> int:
+    """Return minutes for statistics over the features of two sets, whose pairs are compared."""
+    return _minutes(40 * 60 + real * synthetic * _SECONDS_PER_PAIR)
+
+
+def features_memory(images: int) -> int:
+    """Return MB for the features of so many pictures (2048 float32 each, and a copy)."""
+    return 8000 + ceil(images * 2 * 2048 * 4 / 1e6)
+
+
+def statistics_memory(*features: str | Path) -> int:
+    """Return MB for statistics over saved features, which take float64 and copies of them."""
+    return 8000 + ceil(6 * sum(os.stat(path).st_size for path in features) / 1e6)
+
+
+def _minutes(seconds: float) -> int:
+    return ceil(_START_MINUTES + seconds / 60)

@@ -1,0 +1,86 @@
+"""Each job has its GPU for itself, and a dead job leaves it free."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cia.gpus import candidates, take_gpus
+from conftest import ROOT
+
+JOB = """
+import os, sys, time
+from types import SimpleNamespace
+from cia.jobs import run
+def main(job):
+    print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
+    sys.stdin.read()
+run(main, SimpleNamespace(log=[], threads=1, resources={"gpu": int(sys.argv[1])}))
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start jobs that take GPUs and keep them until their stdin is closed."""
+    jobs = []
+
+    def starter(wanted: int = 1, **variables: str) -> subprocess.Popen:
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "scripts")}
+        environment |= {"TMPDIR": str(tmp_path), "CIA_GPUS": "2", **variables}
+        command = [sys.executable, "-c", JOB, str(wanted)]
+        pipe = subprocess.PIPE
+        job = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
+        jobs.append(job)
+        return job
+
+    yield starter
+    for job in jobs:
+        job.kill()
+        job.communicate()
+
+
+def taken(job) -> str:
+    return job.stdout.readline().strip()
+
+
+def test_jobs_take_different_gpus_and_a_third_waits_for_one_to_be_free(start):
+    first, second = start(), start()
+    assert {taken(first), taken(second)} == {"0", "1"}
+    third = start()
+    time.sleep(2.5)
+    assert third.poll() is None
+    second.send_signal(signal.SIGKILL)
+    second.wait()
+    ended = time.monotonic()
+    assert taken(third) in ("0", "1")
+    assert time.monotonic() - ended < 5
+
+
+def test_a_job_for_two_gpus_gets_both_or_waits(start):
+    first = start()
+    assert taken(first) == "0"
+    both = start(2)
+    time.sleep(1.5)
+    first.communicate("")
+    assert taken(both) == "0,1"
+
+
+def test_only_the_gpus_that_the_user_left_visible_are_taken(start):
+    jobs = [start(CUDA_VISIBLE_DEVICES="3,GPU-5f") for _ in range(2)]
+    assert {taken(job) for job in jobs} == {"3", "GPU-5f"}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"CUDA_VISIBLE_DEVICES": "0"}, {"CIA_GPUS": "2", "SLURM_JOB_ID": "7"}],
+    ids=["no profile", "chosen by others", "Slurm"],
+)
+def test_where_nobody_counts_gpus_or_a_scheduler_does_none_is_chosen(environment):
+    assert candidates(environment) == []
+
+
+def test_no_more_gpus_are_waited_for_than_there_are(tmp_path):
+    assert list(take_gpus(4, ["0", "1"], tmp_path)) == ["0", "1"]
