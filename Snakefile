@@ -17,7 +17,9 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-configfile: "config/config.yaml"
+if "experiments" not in config:  # the demo, unless a file of yours says what to run
+
+    configfile: "config/config.yaml"
 
 
 report: "resources/report/workflow.rst"

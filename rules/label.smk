@@ -16,6 +16,7 @@ rule label:
         "../envs/metrics.yaml"
     threads: 1
     resources:
+        max_rejected=str(config["max_rejected"]),  # not params: it changes no file
         mem_mb=2000,
         runtime=30,
     params:
@@ -23,7 +24,6 @@ rule label:
         task=get_dataset("task"),
         classes=get_dataset("classes"),
         fingerprint=get_fingerprint("labels"),
-        max_rejected=config["max_rejected"],
         version=STAGE["label"],
     script:
         "../scripts/label.py"

@@ -13,12 +13,12 @@ rule scan:
         "../envs/metrics.yaml"
     threads: 2
     resources:
+        max_rejected=str(config["max_rejected"]),  # not params: it changes no file
         mem_mb=get_memory(2000),
         runtime=get_scan_minutes,
     params:
         folder=lambda wildcards: f"data/real/{wildcards.dataset}/{wildcards.split}",
         fingerprint=get_fingerprint("images", "captions"),
-        max_rejected=config["max_rejected"],
         version=STAGE["scan"],
     script:
         "../scripts/scan.py"

@@ -13,7 +13,7 @@ logger = logging.getLogger("cia")
 def main(job):
     manifest = read_table(job.input[0], "manifest")
     rows, rejected = extract_maps(manifest, job.params.folder, job.params.settings, job.threads)
-    log_rejected(rejected, job.output.rejected)
+    log_rejected(rejected)
     write_table(job.output.rejected, rejected, "rejected")
     write_table(job.output.manifest, rows, "conditions")
     empty = sum(row["found"] == 0 for row in rows)

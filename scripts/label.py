@@ -15,8 +15,8 @@ def main(job):
     rows, rejected, unusable = read_labels(
         job.params.folder, ids, job.params.task, job.params.classes
     )
-    log_rejected(rejected, job.output.rejected)
-    require_few(rejected, unusable, len(ids), job.params.max_rejected, "labels")
+    log_rejected(rejected)
+    require_few(rejected, unusable, len(ids), float(job.resources.max_rejected), "labels")
     write_table(job.output.rejected, rejected, "rejected")
     write_table(job.output.labels, rows, "labels")
     logger.info("%d pictures with a label, %d rejected files", len(rows), len(rejected))

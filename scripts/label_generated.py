@@ -22,7 +22,7 @@ def main(job):
     rejected = [
         {"file": manifest.at[row["id"], "image"], "reason": row["reason"]} for row in unlabeled
     ]
-    log_rejected(rejected, job.output.rejected)
+    log_rejected(rejected)
     if not rows:
         raise UserError(f"No image of {job.input.manifest} has a source with a valid label.")
     write_label_files(Path(job.params.folder) / "labels", rows)

@@ -11,8 +11,10 @@ logger = logging.getLogger("cia")
 
 def main(job):
     scan = scan_folder(job.params.folder, job.threads)
-    log_rejected(scan.rejected, job.output.rejected)
-    require_few(scan.rejected, scan.unusable, scan.pictures, job.params.max_rejected, "pictures")
+    log_rejected(scan.rejected)
+    require_few(
+        scan.rejected, scan.unusable, scan.pictures, float(job.resources.max_rejected), "pictures"
+    )
     write_table(job.output.rejected, scan.rejected, "rejected")
     write_table(job.output.manifest, scan.rows, "manifest")
     logger.info("%d usable pictures, %d rejected files", len(scan.rows), len(scan.rejected))

@@ -26,7 +26,7 @@ def main(job):
         job.params.seed,
         job.threads,
     )
-    log_rejected(varied.rejected, job.output.rejected)
+    log_rejected(varied.rejected)
     write_table(job.output.rejected, varied.rejected, "rejected")
     write_table(job.output.labels, varied.labels, "labels")
     write_table(job.output.sources, varied.sources, "sources")

@@ -355,8 +355,7 @@ def run_child(name: str, side: str) -> dict:
     done = subprocess.run(
         [sys.executable, __file__, "--child", name, side],
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
     if done.returncode:

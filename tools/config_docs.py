@@ -22,7 +22,9 @@ ready ones for real use. Run with another file by
 
     snakemake --cores all --configfile my.yaml
 
-which is laid *over* `config/config.yaml`: tables are merged by name, lists are replaced.
+in place of the demo's. Of several files after `--configfile`, each is laid over the one before:
+tables are merged key by key, lists are replaced; a file without `experiments` is laid over the
+demo's.
 To change a nested value for one run use a second small file, not `--config`, whose nested values
 arrive as text.
 

@@ -191,6 +191,8 @@ def _reference_errors(config: dict) -> Iterator[str]:
     for name, controlnet in config["controlnets"].items():
         yield from _unknown(config, f"controlnets.{name}.condition", "conditions", controlnet)
         yield from _unknown(config, f"controlnets.{name}.prompts", "prompts", controlnet)
+        if controlnet["control_guidance_start"] >= controlnet["control_guidance_end"]:
+            yield f"controlnets.{name}: control_guidance_start is to be below control_guidance_end"
         if controlnet["variation"] is not None:
             yield from _unknown(config, f"controlnets.{name}.variation", "variations", controlnet)
             yield from _unfit_prompts(config, name, controlnet)

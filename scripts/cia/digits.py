@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cia.errors import UserError
 from cia.files import digest_file, write_text
 from cia.images import save_png
 from cia.tables import read_table, write_table
@@ -131,6 +132,13 @@ def prepare(folder: Path, kind: str, counts: dict[str, int], seed: int) -> None:
 def _prepare_split(folder: Path, kind: str, split: str, count: int, seed: int) -> None:
     listing = folder / "prepared.csv"
     earlier = read_table(listing)["image"].tolist() if listing.exists() else []
+    foreign = {path.name for path in (folder / "images").glob("*")} - set(earlier)
+    if foreign and not earlier:
+        raise UserError(
+            f"{folder / 'images'} holds {len(foreign)} pictures that are not the demo's "
+            f"({min(foreign)}, ...). Give your dataset in the config another name than one with "
+            "`prepare`, or move its folder away"
+        )
     rows = []
     for number in range(count):
         scene = draw_scene(scene_rng(seed, kind, split, number), pool(split), LARGEST_DIGITS[kind])

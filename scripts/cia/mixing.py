@@ -245,6 +245,11 @@ def _is_read_otherwise(path: Path) -> bool:
     pictures turned, so that boxes would lie beside their objects, and can't read 32-bit ones.
     ultralytics takes a JPEG with bytes after its end for damaged and encodes it again.
     """
+    if not path.is_file():
+        raise UserError(
+            f"{path} is gone since the images were checked. Put it back, or make it again: "
+            "snakemake --cores all --forcerun generate (for a real one: scan)"
+        )
     with Image.open(path) as image:
         turned = image.format == "WEBP" and image.getexif().get(ExifTags.Base.Orientation, 1) != 1
         open_ended = image.format in ("JPEG", "MPO") and _last_bytes(path, 2) != b"\xff\xd9"

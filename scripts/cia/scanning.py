@@ -119,16 +119,15 @@ def require_few(rejected: list[dict], unusable: int, total: int, limit: float, w
     more = f"\n  ... and {len(rejected) - 5} more" if len(rejected) > 5 else ""
     raise UserError(
         f"{unusable} of {total} {what} can't be used (max_rejected allows {limit:.0%}):\n"
-        f"{first}{more}\nMend or remove these files, or raise max_rejected in the config."
+        f"{first}{more}\nThe log above names them all. Mend or remove these files, or raise "
+        "max_rejected in the config."
     )
 
 
-def log_rejected(rejected: list[dict], path: str | Path) -> None:
-    """Log the first few rejected files and where to read the rest."""
-    for row in rejected[:20]:
+def log_rejected(rejected: list[dict]) -> None:
+    """Log every rejected file: where they are too many, the job's log is all that remains."""
+    for row in rejected:
         logger.warning("rejected %s: %s", row["file"], row["reason"])
-    if len(rejected) > 20:
-        logger.warning("... and %d more, see %s", len(rejected) - 20, path)
 
 
 def read_text(path: str | Path) -> str:

@@ -36,7 +36,7 @@ class Demo:
         shutil.copytree(ROOT, self.checkout, symlinks=True, ignore=_made)
         config = os.environ.get("CONFIG")
         self.command = ["snakemake", "--profile", "slurm"]
-        self.command += ["--configfile", config] if config else []
+        self.command += ["--configfile", "config/config.yaml", config] if config else []
         self._start = time.monotonic()
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cia.digits import CLASSES, INKS, PAPERS, POOLS, draw_scene, pool, prepare, scene_rng
+from cia.errors import UserError
 from cia.images import load_image
 
 
@@ -75,3 +76,12 @@ def test_digits_hold_one_digit_whose_class_is_the_label(tmp_path):
         assert CLASSES[int(label.read_text())] in caption.split()
         assert sum(word in CLASSES for word in caption.split()) == 1
         assert load_image(tmp_path / f"train/images/{label.stem}.png").shape == (64, 64, 3)
+
+
+def test_pictures_of_one_s_own_are_never_overwritten(tmp_path):
+    own = tmp_path / "train/images/00000.png"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    with pytest.raises(UserError, match="not the demo's .00000.png"):
+        prepare(tmp_path, "digits", {"train": 3}, seed=0)
+    assert own.read_bytes() == b"mine"

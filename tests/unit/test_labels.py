@@ -164,12 +164,13 @@ def test_label_script(source, tmp_path):
     job = SimpleNamespace(
         input=SimpleNamespace(manifest=tmp_path / "manifest.csv"),
         output=SimpleNamespace(labels=tmp_path / "labels.csv", rejected=tmp_path / "rejected.csv"),
-        params=SimpleNamespace(folder=source, task="detection", classes=CLASSES, max_rejected=0.34),
+        params=SimpleNamespace(folder=source, task="detection", classes=CLASSES),
+        resources=SimpleNamespace(max_rejected="0.34"),
     )
     script.main(job)
     table = read_table(tmp_path / "labels.csv", "labels")
     assert table.label.tolist() == ["0 0.500000 0.500000 0.500000 0.500000", ""]
-    job.params.max_rejected = 0.33
+    job.resources.max_rejected = "0.33"
     with pytest.raises(UserError, match=r"1 of 3 labels(.|\n)*missing\.txt"):
         script.main(job)
 

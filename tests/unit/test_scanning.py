@@ -138,7 +138,8 @@ def job_for(tmp_path, max_rejected):
     return SimpleNamespace(
         input=[],
         output=SimpleNamespace(manifest=tmp_path / "m.csv", rejected=tmp_path / "r.csv"),
-        params=SimpleNamespace(folder=str(tmp_path), max_rejected=max_rejected),
+        params=SimpleNamespace(folder=str(tmp_path)),
+        resources=SimpleNamespace(max_rejected=str(max_rejected)),
         threads=2,
     )
 

@@ -53,3 +53,12 @@ def test_every_rule_has_a_description(project):
 def test_the_slurm_profile_is_found_by_its_name(project):
     output = project.snakemake("--profile", "slurm", "--dry-run")
     assert "Job stats" in output
+
+
+def test_a_configuration_of_one_s_own_takes_nothing_from_the_demo_s(project, tmp_path):
+    own = default_config()
+    # merged with the demo's entry of that name, it would have canny's thresholds
+    own["conditions"]["canny"] = {"extractor": "openpose", "size": [64, 64]}
+    path = tmp_path / "my.yaml"
+    path.write_text(yaml.safe_dump(own))
+    assert "Job stats" in project.snakemake("--dry-run", "--configfile", str(path))

@@ -166,7 +166,7 @@ def arm_cells(arms: Sequence[Arm], baseline: Arm | None) -> Table:
     first = main_metric(arms)
     others = [metric for metric in arms[0].values if metric != first]
     headers = ["arm", "training images", first]
-    headers += [f"difference to {baseline.label}"] * (baseline is not None) + others
+    headers += ([f"difference to {baseline.label}"] if baseline else []) + others
     rows = []
     for arm in arms:
         cells = [arm.label, arm.images, _words(arm, first)]

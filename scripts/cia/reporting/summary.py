@@ -18,7 +18,7 @@ _MOST_ARMS = 10
 _MOST_METRICS = 3
 
 _WHERE = (
-    "Every figure and table: results/report/ (report.html has them on one page)",
+    "Every figure and table: results/report/ (snakemake --report puts them on one page)",
     "Kept images, best first: results/{dataset}/{controlnet}/selected/",
     "Training sets: data/mixed/; weights and test metrics: results/{dataset}/{controlnet}/models/",
 )

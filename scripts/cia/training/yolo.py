@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import pickle
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -107,10 +108,27 @@ def _train_or_resume(ultralytics: Any, training: Training, run: Path) -> None:
     if model is None:
         shutil.rmtree(run, ignore_errors=True)
         name = _model_file(ultralytics, training.settings["model"])
-        ultralytics.YOLO(name, task="detect").train(**arguments)
+        model = ultralytics.YOLO(name, task="detect")
+        model.add_callback("on_fit_epoch_end", _log_epoch)
+        try:
+            model.train(**arguments)
+        except (SyntaxError, NotImplementedError) as error:  # of names and values in `options`
+            raise UserError(f"trainers: options: {_plain(error)}") from error
     elif model.ckpt["epoch"] >= 0:  # -1 in the weights of a training that has ended
+        model.add_callback("on_fit_epoch_end", _log_epoch)
         # Where data and run are now: the project may have been moved since, or lost its GPU.
         model.train(resume=True, data=arguments["data"], save_dir=str(run.resolve()), device=None)
+
+
+def _log_epoch(trainer: Any) -> None:
+    """Log an epoch; ultralytics itself writes to the console alone."""
+    found = {name: round(float(value), 4) for name, value in trainer.metrics.items()}
+    logger.info("epoch %d of %d: %s", trainer.epoch + 1, trainer.epochs, found)
+
+
+def _plain(error: Exception) -> str:
+    """Return an error's words without the colors for a terminal."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
 
 
 def _last_checkpoint(ultralytics: Any, weights: Path) -> Any:
