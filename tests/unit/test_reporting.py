@@ -24,6 +24,7 @@ from cia.files import digest_file, write_yaml
 from cia.images import load_image, read_png_text, save_png
 from cia.reporting.arms import (
     NONE,
+    arm_cells,
     arm_table,
     collect_arms,
     difference,
@@ -489,6 +490,12 @@ def test_differences_without_a_common_seed_have_no_interval():
     pairs += [trained("twice", seed, 0.5) for seed in range(3, 6)]
     real, twice = collect_arms(*zip(*pairs, strict=True))
     assert difference(twice, real, "mAP50-95") == (pytest.approx(0.1), None, None)
+
+
+def test_arms_without_a_baseline_have_no_difference():
+    cells = arm_cells(collect_arms(*zip(*models(), strict=True)), None)
+    assert not [header for header in cells.headers if "difference" in header]
+    assert all(len(row) == len(cells.headers) for row in cells.rows)
 
 
 def test_arm_table_has_all_values_and_no_difference_to_itself():
