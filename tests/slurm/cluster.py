@@ -2,7 +2,7 @@
 
 The daemons run in the foreground as children of this process, on free ports, with their own
 configuration, keys and database: a Slurm that the machine may have is left alone. They die with
-this process, however it ends.
+this process, however it ends; jobs that run are cancelled unless it is killed outright.
 """
 
 import os

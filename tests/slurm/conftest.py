@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ MADE = (".git", ".venv", ".snakemake", "data", "results", "logs", "benchmarks", 
 
 @pytest.fixture(scope="session")
 def cluster():
+    # a session that is told to end stops its Slurm first, jobs and all
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Cluster() as running:
         yield running
 
