@@ -12,7 +12,7 @@ STAGE = {
     "label": 1,
     "condition": 1,
     "plan": 1,
-    "generate": 1,
+    "generate": 2,
     "features": 1,
     "metrics": 1,
     "score": 1,
