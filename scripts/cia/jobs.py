@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from cia.errors import UserError
+from cia.provenance import write_record
 
 logger = logging.getLogger("cia")
 
 
 def run(main: Callable[[Any], None], job: Any) -> None:
     """Run a script's `main(job)`, logging to the job's log file and to stderr.
+
+    A record of what the job ran with is left beside its log.
 
     Parameters
     ----------
@@ -38,6 +41,8 @@ def run(main: Callable[[Any], None], job: Any) -> None:
     except Exception:
         logger.exception("The job failed.")
         raise
+    if job.log:
+        write_record(job)
 
 
 def _configure_logging(path: str | None) -> None:

@@ -10,7 +10,7 @@ IMAGES = {"generate", "gather"}
 JUDGED = {"features", "metrics", "score", "filter", "metadata", "label_generated"}
 TRAINED = {"mix", "train"}
 REPORTED = {"report_sheet", "report_scores", "report_metrics", "report_curves", "report_arms"}
-END = {"summary", "all"}
+END = {"summary", "provenance", "all"}
 REAL = Path("data/real/digits/train")
 
 
