@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from cia.errors import UserError
-from cia.features import extract_features, load_extractor
+from cia.features import crop_box, extract_features, load_extractor
 from cia.images import save_png
 from conftest import ROOT
 
@@ -183,3 +183,18 @@ def test_gray_and_transparent_pictures_have_features_too(tmp_path, vit):
     paths = [str(path) for path in sorted(tmp_path.glob("*.png"))]
     features, _ = extract_features(paths, {"model": "vit", "weights": vit}, 2)
     assert np.isfinite(features).all()
+
+
+def test_a_box_is_looked_at_alone(pictures, tmp_path):
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[10:20, 15:45] = 200
+    box = np.array([0.5, 0.375, 0.5, 0.25])
+    assert crop_box(image, box).shape == (10, 30, 3)
+    assert (crop_box(image, box) == 200).all()
+    assert crop_box(image, np.array([1.0, 1.0, 0.001, 0.001])).shape == (1, 1, 3)
+    save_png(tmp_path / "whole.png", image)
+    save_png(tmp_path / "part.png", crop_box(image, box))
+    settings = {"model": "tiny"}
+    part, _ = extract_features([str(tmp_path / "part.png")], settings, 2)
+    boxed, _ = extract_features([str(tmp_path / "whole.png")], settings, 2, boxes=box[None])
+    np.testing.assert_allclose(boxed, part, atol=1e-5)

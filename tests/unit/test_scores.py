@@ -171,3 +171,10 @@ def test_one_synthetic_image_has_no_twin():
         np.random.default_rng(0).normal(size=(9, 3)), np.ones((1, 3)), 2
     )
     assert np.isnan(scores["copy_synthetic"][0]) and nearest[0] == -1
+
+
+def test_one_class_only_is_the_distance_to_all():
+    rng = np.random.default_rng(11)
+    real, synthetic = rng.normal(size=(20, 4)), rng.normal(size=(6, 4))
+    within = mahalanobis_per_class(real, synthetic, ["7"] * 20, ["7"] * 6)
+    np.testing.assert_allclose(within, mahalanobis(real, synthetic))
