@@ -51,8 +51,8 @@ train-model: $(VENV)/installed ## Train the embedded generator and feature netwo
 lock: ## Choose the newest versions that requirements.in allows, and write requirements.txt
 	tools/lock.sh "$(PYTHON)"
 
-clean: ## Remove all that the workflow made; data/real stays
-	rm -rf .snakemake results logs benchmarks data/conditions data/generated data/mixed
+clean: ## Remove all that the workflow made, its store of images too; data/real stays
+	rm -rf .snakemake results logs benchmarks data/conditions data/generated data/mixed data/store
 
 $(VENV)/installed: requirements.txt
 	@test -n "$(PYTHON)" || { echo "CIA needs Python 3.11 or 3.12, and neither is on the PATH (python3 is $$(python3 --version 2>&1)). Install one, or run: make PYTHON=/path/to/python3.11" >&2; exit 1; }

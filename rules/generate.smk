@@ -18,6 +18,7 @@ rule generate:
         mem_mb=get_memory(16000),
         runtime=get_generation_minutes,
         batch_size=config["batch_size"],
+        store=config["store"] or "",
     params:
         folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.controlnet}",
         shards=config["shards"],
@@ -53,3 +54,31 @@ rule gather:
         version=STAGE["generate"],
     script:
         "../scripts/gather.py"
+
+
+rule prune_store:
+    """List the images of the store that no current plan needs; with `--config prune=drop`, drop them."""
+    input:
+        plans=get_sets("results/{dataset}/{controlnet}/plan.csv"),
+    log:
+        "logs/prune_store.log",
+    localrule: True
+    conda:
+        "../envs/generate.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        store=config["store"],
+        drop=config["prune"] == "drop",
+        sets=[
+            {
+                "name": f"controlnets.{entry['controlnet']}",
+                "settings": config["controlnets"][entry["controlnet"]],
+            }
+            for entry in SETS
+        ],
+        listing="results/prune_store.csv",
+    script:
+        "../scripts/prune_store.py"

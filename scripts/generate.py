@@ -11,6 +11,7 @@ from cia.tables import read_table, write_table
 def main(job):
     # torch reads the number of threads when it is imported
     from cia.generation import find_models, generate_shard
+    from cia.store import Store
 
     settings, key = job.params.settings, f"controlnets.{job.wildcards.controlnet}"
     models = find_models(settings, key)
@@ -24,6 +25,7 @@ def main(job):
         key=key,
         compiled=bool(job.resources.get("compile", 0)),
         models=models,
+        store=Store(Path(job.resources.store)) if job.resources.get("store") else None,
     )
     write_table(job.output.shard, table, "shard")
     files = {

@@ -2,8 +2,11 @@
 
 Batches mix images of one size. A batch that is not full is filled up with copies, so every call
 has the same shape, and an image has the same bytes whatever is made beside it: other shards,
-other plans, a resumed run. Another batch size (or a batch halved for lack of memory) may move
-single values by one level, since numeric libraries choose another order of summation.
+other plans, a resumed run. On a CPU that shape is fixed (`CPU_BATCH`). On a GPU it is the config's
+batch size, and another one (or a batch halved for lack of memory) may move single values by one
+level, since numeric libraries choose another order of summation: see docs/reproducibility.md.
+
+With a store (`cia.store`) an image that is there already is taken from it, whichever run made it.
 """
 
 import hashlib
@@ -12,8 +15,9 @@ import io
 import json
 import logging
 import os
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +30,7 @@ from PIL import Image
 
 from cia.errors import UserError
 from cia.files import digest_file
-from cia.images import load_image, save_png
+from cia.images import load_image, write_png
 from cia.pipelines import (
     ModelFiles,
     compile_networks,
@@ -38,13 +42,17 @@ from cia.pipelines import (
 )
 from cia.planning import shard_of
 from cia.progress import Progress
+from cia.store import Store, explain_full, is_full, seal_png, verify, write_bytes
 from cia.tables import COLUMNS
 from cia.versions import STAGE
 
 logger = logging.getLogger("cia")
 
-KEY_CHUNK = "cia-key"
-"""PNG text chunk with the digest of everything that the image is a function of."""
+CPU_BATCH = 4
+"""Images per call on a CPU, whatever the config says: another number moves values by a level."""
+
+_POLL = 0.2
+"""Seconds between two looks at what another run is making."""
 
 _EMBEDDINGS = {
     "StableDiffusionControlNetPipeline": ("prompt_embeds", "negative_prompt_embeds"),
@@ -100,8 +108,9 @@ def generate_shard(
     key: str = "controlnets",
     compiled: bool = False,
     models: Models | None = None,
+    store: Store | None = None,
 ) -> pd.DataFrame:
-    """Make the images of one shard that are not there yet.
+    """Make the images of one shard that are neither there yet nor in the store.
 
     Parameters
     ----------
@@ -114,13 +123,15 @@ def generate_shard(
     folder : Path
         Where the images go, as `{id}.png`.
     batch_size : int
-        Images per call; halved when memory runs out.
+        Images per call on a GPU; halved when memory runs out.
     key : str
         Where in the config the settings are, for messages: `controlnets.NAME`.
     compiled : bool
         Compile the networks first (minutes; pays for thousands of images on a GPU).
     models : Models, optional
         From `find_models`, where they are found already.
+    store : Store, optional
+        Where images are looked for and kept.
 
     Returns
     -------
@@ -131,30 +142,46 @@ def generate_shard(
     ------
     UserError
         If the model can't be had, a size or setting does not fit it, a condition map is not the
-        one of the plan, memory does not suffice for one image, or an image comes out as no number.
+        one of the plan, memory does not suffice for one image, the disk is full, or an image comes
+        out as no number.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = plan[shard_of(plan["id"], shards) == shard]
     models = models or find_models(settings, key)
-    keys = image_keys(rows, settings, models, device)
-    made = {id_: _reuse(folder / f"{id_}.png", keys[id_]) for id_ in rows["id"]}
-    missing = rows[[made[id_] is None for id_ in rows["id"]]]
-    logger.info("%d images to make, %d are there already", len(missing), len(rows) - len(missing))
-    if len(missing):
-        painter = Painter(load_pipeline(*models, settings, key, device), settings, key)
-        if compiled:
-            compile_networks(painter.pipe)
-        painter.check_sizes(missing)
-        progress = Progress(len(missing), "images")
-        with _Writer(folder, keys, settings, models, painter.pipe) as writer:
-            for batch, images in paint_all(painter, missing, batch_size):
-                writer.write(batch, images)
-                progress.add(len(batch))
-        made |= writer.digests
+    files = _Files(folder, image_keys(rows, settings, models, device), store)
+    try:
+        missing = rows[[not files.find(id_) for id_ in rows["id"]]]
+        there = len(rows) - len(missing)
+        logger.info("%d images to make, %d are there already", len(missing), there)
+        if len(missing):
+            painter = Painter(load_pipeline(*models, settings, key, device), settings, key)
+            if compiled:
+                compile_networks(painter.pipe)
+            painter.check_sizes(missing)
+            size = CPU_BATCH if device == "cpu" else batch_size
+            _paint_missing(painter, missing, size, files, _describer(settings, models, painter))
+    except OSError as error:
+        if is_full(error):
+            raise explain_full(error, *files.folders()) from error
+        raise
     table = rows[["id", "width", "height"]].copy()
-    table["image"] = [(folder / f"{id_}.png").as_posix() for id_ in rows["id"]]
-    table["sha256"] = [made[id_] for id_ in rows["id"]]
+    table["image"] = [files.path(id_).as_posix() for id_ in rows["id"]]
+    table["sha256"] = [files.digests[id_] for id_ in rows["id"]]
     return table[COLUMNS["shard"]].sort_values("id", ignore_index=True)
+
+
+def _paint_missing(
+    painter: "Painter", rows: pd.DataFrame, size: int, files: "_Files", describe: Callable
+) -> None:
+    progress = Progress(len(rows), "images")
+    made = 0
+    with _Writer(files, describe) as writer:
+        for batch, images in paint_all(painter, rows, size, _queue(files, writer)):
+            writer.write(batch, images)
+            progress.add(len(batch))
+            made += len(batch)
+    taken = len(rows) - made
+    logger.info("%d images made, %d taken from another run as it made them", made, taken)
 
 
 def image_keys(rows: pd.DataFrame, settings: dict, models: Models, device: str) -> dict[str, str]:
@@ -178,6 +205,13 @@ def image_keys(rows: pd.DataFrame, settings: dict, models: Models, device: str) 
         text = json.dumps(whole, sort_keys=True, ensure_ascii=False, default=int)
         keys[id_] = hashlib.sha256(text.encode()).hexdigest()
     return keys
+
+
+def possible_keys(plan: pd.DataFrame, settings: dict, key: str) -> set[str]:
+    """Return the keys of a plan's images, on whichever kind of device they are or will be made."""
+    models = find_models(settings, key)
+    devices = ("cpu", "cuda")
+    return {k for device in devices for k in image_keys(plan, settings, models, device).values()}
 
 
 _CALL_SETTINGS = {
@@ -321,8 +355,71 @@ class Painter:
             )
 
 
+class Queue:
+    """Rows that are left to paint."""
+
+    def __init__(self, rows: Iterator):
+        self.left = deque(rows)
+
+    def take(self, count: int, wait: bool) -> list:
+        """Return the next rows, at most `count`; none only at the end, or if not to wait."""
+        return [self.left.popleft() for _ in range(min(count, len(self.left)))]
+
+    def put_back(self, rows: list) -> None:
+        """Take back rows that were not painted."""
+        self.left.extendleft(reversed(rows))
+
+
+class _SharedQueue(Queue):
+    """A queue less what other runs make at the same time: rows are claimed in the store.
+
+    A row that another run has at hand goes to the end; when it has made it, it is taken from the
+    store, and when it has died, the row is ours.
+    """
+
+    def __init__(self, rows: Iterator, files: "_Files", writer: "_Writer"):
+        super().__init__(rows)
+        self._files, self._writer = files, writer
+
+    def take(self, count: int, wait: bool) -> list:
+        batch = self._claim(count)
+        while wait and self.left and not batch:
+            self._writer.finish()  # holds claims that others may wait for
+            time.sleep(_POLL)
+            batch = self._claim(count)
+        return batch
+
+    def put_back(self, rows: list) -> None:
+        for row in rows:
+            self._files.release(row.id)
+        super().put_back(rows)
+
+    def _claim(self, count: int) -> list:
+        batch: list = []
+        for _ in range(len(self.left)):
+            if len(batch) == count:
+                break
+            row = self.left.popleft()
+            if not self._files.claim(row.id):
+                self.left.append(row)
+            elif self._files.find(row.id):
+                self._files.release(row.id)
+            else:
+                batch.append(row)
+        return batch
+
+
+def _queue(files: "_Files", writer: "_Writer") -> Callable[[Iterator], Queue]:
+    if files.store is None:
+        return Queue
+    return lambda rows: _SharedQueue(rows, files, writer)
+
+
 def paint_all(
-    painter: Painter, rows: pd.DataFrame, batch_size: int
+    painter: Painter,
+    rows: pd.DataFrame,
+    batch_size: int,
+    queue: Callable[[Iterator], Queue] = Queue,
 ) -> Iterator[tuple[list, np.ndarray]]:
     """Paint rows in batches of one size; yield each batch's rows and its images.
 
@@ -336,22 +433,27 @@ def paint_all(
     """
     with ThreadPoolExecutor(1) as loader:
         for _, same_size in rows.groupby(["width", "height"], sort=False):
-            left = deque(same_size.itertuples(index=False))
+            left = queue(same_size.itertuples(index=False))
             size = batch_size
-            ahead: tuple[list, Future] | None = None
-            while left:
-                batch = [left.popleft() for _ in range(min(size, len(left)))]
-                if ahead is None or ahead[0] != batch:
-                    ahead = (batch, loader.submit(_load_maps, batch))
-                maps = ahead[1].result()
-                upcoming = [left[index] for index in range(min(size, len(left)))]
-                ahead = (upcoming, loader.submit(_load_maps, upcoming))
-                images = _paint_full(painter, batch, maps, size)
-                if images is not None:
+            batch, maps = _load_next(left, size, loader, wait=True)
+            while batch:
+                loaded = maps.result()
+                ahead, ahead_maps = _load_next(left, size, loader, wait=False)
+                images = _paint_full(painter, batch, loaded, size)
+                if images is None:
+                    left.put_back(batch + ahead)
+                    size, ahead = _smaller(painter, batch, size), []
+                else:
                     yield batch, images
-                    continue
-                left.extendleft(reversed(batch))
-                size = _smaller(painter, batch, size)
+                if not ahead:
+                    ahead, ahead_maps = _load_next(left, size, loader, wait=True)
+                batch, maps = ahead, ahead_maps
+
+
+def _load_next(left: Queue, size: int, loader: ThreadPoolExecutor, wait: bool) -> tuple:
+    """Return the next batch and, loaded in the background, its condition maps."""
+    batch = left.take(size, wait)
+    return batch, loader.submit(_load_maps, batch)
 
 
 def _paint_full(painter: Painter, batch: list, maps: list, size: int) -> np.ndarray | None:
@@ -404,45 +506,85 @@ def _load_map(row: Any) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+class _Files:
+    """The images of a shard: in its folder, and in the store if there is one."""
+
+    def __init__(self, folder: Path, keys: dict[str, str], store: Store | None):
+        self.folder, self.keys, self.store = folder, keys, store
+        self.digests: dict[str, str] = {}
+
+    def folders(self) -> list[Path]:
+        return [self.folder, self.store.folder] if self.store else [self.folder]
+
+    def path(self, id_: str) -> Path:
+        return self.folder / f"{id_}.png"
+
+    def find(self, id_: str) -> bool:
+        """Whether the image is in the folder, whole, or in the store, from which it is fetched."""
+        path, key = self.path(id_), self.keys[id_]
+        digest = verify(path, key)
+        if self.store and digest and not self.store.path(key).exists():
+            self.store.add(key, path)
+        if self.store and not digest:
+            digest = self.store.take(key, path)
+        if digest:
+            self.digests[id_] = digest
+        return bool(digest)
+
+    def save(self, id_: str, image: np.ndarray, text: dict[str, str]) -> None:
+        """Save an image in the folder and in the store."""
+        path, key = self.path(id_), self.keys[id_]
+        buffer = io.BytesIO()
+        write_png(buffer, image, text)
+        content = seal_png(buffer.getvalue(), key)
+        write_bytes(path, content)
+        if self.store:
+            self.store.add(key, path)
+        self.digests[id_] = hashlib.sha256(content).hexdigest()
+
+    def claim(self, id_: str) -> bool:
+        return self.store.claim(self.keys[id_])
+
+    def release(self, id_: str) -> None:
+        if self.store:
+            self.store.release(self.keys[id_])
+
+
 class _Writer:
     """Saves images in the background, at most one batch behind; errors surface at the next call."""
 
-    def __init__(self, folder: Path, keys: dict, settings: dict, models: Models, pipe: Any):
-        self._folder, self._keys = folder, keys
-        self._describe = _describer(settings, models, pipe)
+    def __init__(self, files: _Files, describe: Callable[[Any], str]):
+        self._files, self._describe = files, describe
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
         self._pending: dict[str, Future] = {}
-        self.digests: dict[str, str] = {}
 
     def __enter__(self) -> "_Writer":
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._files.folder.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, kind, *_) -> None:
         try:
-            self._finish()
+            self.finish()
         finally:
             self._pool.shutdown()
 
     def write(self, batch: list, images: np.ndarray) -> None:
-        self._finish()
+        self.finish()
         for row, image in zip(batch, images, strict=True):
-            self._pending[row.id] = self._pool.submit(self._save, row, image)
+            text = {"parameters": self._describe(row)}
+            self._pending[row.id] = self._pool.submit(self._files.save, row.id, image, text)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Wait until what was given to `write` is saved, and give its claims back."""
         pending, self._pending = self._pending, {}
-        self.digests |= {id_: future.result() for id_, future in pending.items()}
-
-    def _save(self, row: Any, image: np.ndarray) -> str:
-        path = self._folder / f"{row.id}.png"
-        text = {"parameters": self._describe(row), KEY_CHUNK: self._keys[row.id]}
-        save_png(path, image, text)
-        return digest_file(path)
+        for id_, future in pending.items():
+            future.result()
+            self._files.release(id_)
 
 
-def _describer(settings: dict, models: Models, pipe: Any):
+def _describer(settings: dict, models: Models, painter: Painter) -> Callable[[Any], str]:
     """Return a function that writes a row's settings as AUTOMATIC1111's web UI does."""
-    scheduler = type(pipe.scheduler).__name__
+    scheduler = type(painter.pipe.scheduler).__name__
     control = {
         "Model": models.controlnet.name,
         "Weight": settings["conditioning_scale"],
@@ -473,16 +615,3 @@ def _listed(values: dict) -> str:
 def _quoted(value: Any) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return json.dumps(text, ensure_ascii=False) if set(text) & set(',:\n"') else text
-
-
-def _reuse(path: Path, key: str) -> str | None:
-    """Return the digest of an image that is there, whole and the one wanted; else None."""
-    try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            if image.text.get(KEY_CHUNK) != key:
-                return None
-            image.load()
-    except (OSError, SyntaxError, AttributeError):  # missing, truncated, or no PNG
-        return None
-    return hashlib.sha256(content).hexdigest()

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -104,14 +105,21 @@ def save_png(path: str | Path, image: np.ndarray | Image.Image, text: dict | Non
     text : dict, optional
         Text chunks to store in the file, keyword to text.
     """
+    with atomic_path(path) as partial:
+        write_png(partial, image, text)
+
+
+def write_png(
+    file: Path | BinaryIO, image: np.ndarray | Image.Image, text: dict | None = None
+) -> None:
+    """Write a picture as PNG into a file that is open, or at a path; else as `save_png`."""
     from PIL.PngImagePlugin import PngInfo
 
     chunks = PngInfo()
     for keyword, value in (text or {}).items():
         chunks.add_itxt(keyword, value) if not value.isascii() else chunks.add_text(keyword, value)
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
-    with atomic_path(path) as partial:
-        picture.save(partial, format="PNG", pnginfo=chunks)
+    picture.save(file, format="PNG", pnginfo=chunks)
 
 
 def read_png_text(path: str | Path) -> dict[str, str]:

@@ -30,6 +30,7 @@ COLUMNS = {
         "condition_sha256",
     ],
     "shard": ["id", "image", "width", "height", "sha256"],
+    "stored": ["key", "path", "size"],
     "rows": ["id", "image"],
     "objects": ["id", "image", "object", "class"],
     "neighbors": ["id", "nearest_real", "nearest_synthetic"],

@@ -13,7 +13,7 @@ STAGE = {
     "condition": 1,
     "vary": 1,
     "plan": 1,
-    "generate": 1,
+    "generate": 2,
     "features": 1,
     "metrics": 1,
     "score": 1,
