@@ -81,6 +81,7 @@ class Store:
         self.folder = folder
         self._locks: IO | None = None
         self._lockless = False
+        self._unsound: set[str] = set()
 
     def path(self, key: str) -> Path:
         """Return where the entry of a key is, or would be."""
@@ -91,7 +92,8 @@ class Store:
         path = self.path(key)
         digest = verify(path, key)
         if digest is None:
-            if path.exists():
+            if path.exists() and key not in self._unsound:
+                self._unsound.add(key)
                 logger.warning("%s does not verify; the image is made again", path)
             return None
         try:

@@ -1,0 +1,249 @@
+"""What happens to generation when things go wrong: the same bytes, and next to nothing made twice.
+
+The undisturbed run is `whole`. Every other run is killed, re-cut, out of disk or in company, and is
+to end with its bytes; how much was made twice is counted from the logs.
+"""
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cia.errors import UserError
+from cia.files import digest_file
+from cia.images import save_png
+from cia.store import Store
+from tiny_models import save_tiny_sd
+
+torch = pytest.importorskip("torch")
+
+from cia import generation  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+COUNT = 32
+BATCH = generation.CPU_BATCH
+WORKER = """
+import json, logging, sys, time
+from pathlib import Path
+import pandas as pd, torch
+from cia.generation import generate_shard
+from cia.store import Store
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+torch.set_num_threads(1)
+plan, settings, store, folder, shard, shards = sys.argv[1:]
+generate_shard(
+    pd.read_pickle(plan), int(shard), int(shards), json.loads(settings), Path(folder), 4,
+    "controlnets.x", store=Store(Path(store)),
+)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks this small lose time to a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    folder = str(save_tiny_sd(tmp_path_factory.mktemp("sd")))
+    return {
+        "model": folder,
+        "controlnet": folder,
+        "controlnet_subfolder": "controlnet",
+        "scheduler": "UniPCMultistepScheduler",
+        "steps": 8,
+        "guidance_scale": 3.0,
+        "conditioning_scale": 1.0,
+        "control_guidance_start": 0.0,
+        "control_guidance_end": 1.0,
+        "dtype": "auto",
+    }
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("maps") / "map.png"
+    save_png(path, np.where(rng.random((32, 32, 1)) > 0.8, 255, 0).repeat(3, 2).astype(np.uint8))
+    rows = [
+        {
+            "id": f"{index}",
+            "seed": index,
+            "prompt": "a red 2",
+            "negative_prompt": "",
+            "width": 32,
+            "height": 32,
+            "condition": path.as_posix(),
+            "condition_sha256": digest_file(path),
+        }
+        for index in range(COUNT)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def whole(plan, settings, tmp_path_factory):
+    """The undisturbed run's files, name to bytes."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(plan, settings, None, folder)
+    return contents(folder)
+
+
+def run(plan, settings, store, folder, shard=0, shards=1):
+    return generation.generate_shard(
+        plan, shard, shards, settings, folder, 16, "controlnets.x", store=store
+    )
+
+
+def start(plan, settings, tmp_path, folder, shard=0, shards=1) -> subprocess.Popen:
+    """Start a worker of its own on the store of the test."""
+    file = tmp_path / "plan.pickle"
+    plan.to_pickle(file)
+    paths = [str(file), json.dumps(settings), str(tmp_path / "store"), str(folder)]
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", WORKER, *paths, str(shard), str(shards)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*.png")}
+
+
+def entries(store: Store) -> int:
+    return len(list(store.entries()))
+
+
+def made(log: str) -> int:
+    """How many images a log says were made (in every run that it is of)."""
+    return sum(map(int, re.findall(r"(\d+) images made", log)))
+
+
+def kill_after_the_first_image(worker: subprocess.Popen, store: Store) -> int:
+    """SIGKILL a worker in the middle of its shard; return how many images it had stored."""
+    while not entries(store) and worker.poll() is None:
+        time.sleep(0.01)
+    worker.send_signal(signal.SIGKILL)
+    worker.communicate()
+    assert worker.returncode == -signal.SIGKILL
+    stored = entries(store)
+    assert 0 < stored < COUNT
+    return stored
+
+
+def test_a_killed_worker_costs_the_batch_at_hand(plan, settings, whole, tmp_path, caplog):
+    """SIGKILL, then another number of shards and another folder: only the store remains."""
+    caplog.set_level(logging.INFO, "cia")
+    store, again = Store(tmp_path / "store"), tmp_path / "again"
+    stored = kill_after_the_first_image(start(plan, settings, tmp_path, tmp_path / "first"), store)
+    tables = [run(plan, settings, store, again, shard, 3) for shard in range(3)]
+    assert contents(again) == whole
+    assert made(caplog.text) == COUNT - stored
+    assert sorted(pd.concat(tables)["id"]) == sorted(plan["id"])
+    assert contents(tmp_path / "first").items() <= whole.items()
+
+
+def test_two_runs_on_one_store_share_the_work(plan, settings, whole, tmp_path):
+    workers = [start(plan, settings, tmp_path, tmp_path / name) for name in ("a", "b")]
+    logs = [worker.communicate()[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], logs
+    assert contents(tmp_path / "a") == contents(tmp_path / "b") == whole
+    assert COUNT <= made(logs[0]) + made(logs[1]) <= COUNT + BATCH, logs
+
+
+def test_a_run_takes_over_what_a_killed_one_had_at_hand(plan, settings, whole, tmp_path):
+    """The other run goes on beside it, and waits for no claim of a dead process."""
+    first = start(plan, settings, tmp_path, tmp_path / "a")
+    store = Store(tmp_path / "store")
+    while not entries(store) and first.poll() is None:
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # alive, with claims, and making nothing
+    stored = entries(store)
+    other = start(plan, settings, tmp_path, tmp_path / "b")
+    deadline = time.monotonic() + 120
+    while entries(store) < COUNT - 2 * BATCH and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert other.poll() is None, "the claims of the stopped run were not respected"
+    first.kill()
+    first.communicate()
+    log = other.communicate()[0]
+    assert contents(tmp_path / "b") == whole
+    assert made(log) == COUNT - stored
+
+
+def test_a_larger_plan_makes_what_is_new(plan, settings, whole, tmp_path, caplog):
+    """One more variant, one more picture: rows beside those that are there."""
+    caplog.set_level(logging.INFO, "cia")
+    store = Store(tmp_path / "store")
+    run(plan[: COUNT - 3], settings, store, tmp_path / "a")
+    renamed = plan.assign(id="renamed " + plan["id"])
+    table = run(renamed, settings, store, tmp_path / "b", 0, 1)
+    assert made(caplog.text) == COUNT
+    assert contents(tmp_path / "b") == {
+        f"renamed {name}": content for name, content in whole.items()
+    }
+    assert len(table) == COUNT
+
+
+def test_a_damaged_entry_is_made_again(plan, settings, whole, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "cia")
+    store = Store(tmp_path / "store")
+    run(plan[:8], settings, store, tmp_path / "a")
+    damaged = [entry.path for entry in store.entries()][:2]
+    for path in damaged:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)  # in place: the image in the folder is the same file
+    before = made(caplog.text)
+    run(plan[:8], settings, store, tmp_path / "b")
+    assert caplog.text.count("does not verify") == 2
+    assert made(caplog.text) - before == 2
+    run(plan[:8], settings, store, tmp_path / "a")
+    for folder in ("a", "b"):
+        assert contents(tmp_path / folder).items() <= whole.items()
+        assert len(contents(tmp_path / folder)) == 8
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 64 kB, that is about half of what the images take."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("NOT TESTED: a full disk. A tmpfs can't be mounted here (run as root)")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("full", ["images", "store", "both"])
+def test_a_full_disk_is_told_and_the_run_goes_on_later(
+    plan, settings, whole, tmp_path, small_disk, caplog, full
+):
+    caplog.set_level(logging.INFO, "cia")
+    store = Store((tmp_path if full == "images" else small_disk) / "store")
+    folder = (tmp_path if full == "store" else small_disk) / "images"
+    with pytest.raises(UserError, match="No space left on device.*prune_store.* run again"):
+        run(plan, settings, store, folder)
+    there = contents(folder)
+    assert there.items() <= whole.items() and 0 < len(there) < COUNT
+    assert not list(tmp_path.rglob(".tmp-*"))
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    run(plan, settings, store, folder)
+    assert contents(folder) == whole and entries(store) == COUNT
+    assert made(caplog.text) == COUNT - len(there)
