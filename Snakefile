@@ -9,6 +9,7 @@
 #   data/mixed/{dataset}/{controlnet}/{selection}/{mix}/  training sets
 #   results/{dataset}/{controlnet}/models/                trained models and their test metrics
 #   results/report/                                       figures, tables, summary.md, gallery.html
+#   results/provenance.yaml                               what all of it was made with
 #
 # docs/output.md describes every file, config/README.md every setting.
 
@@ -46,15 +47,17 @@ include: "rules/train.smk"
 include: "rules/report_inputs.smk"
 include: "rules/report.smk"
 include: "rules/gallery.smk"
+include: "rules/provenance.smk"
 
 
 rule all:
-    """Everything: the trained models, the metadata of every image set, and the report."""
+    """Everything: the trained models, the metadata of every image set, the report, the provenance."""
     default_target: True
     input:
         get_models(),
         get_metadata(),
         "results/report/summary.md",
+        "results/provenance.yaml",
 
 
 rule generate_all:

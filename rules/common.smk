@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from cia.config import NONE, TABLES, arms, checked, features_of, generated_sets
+from cia.config import NONE, TABLES, arms, checked, features_of, generated_sets, used_config
 from cia.errors import UserError
 from cia.files import folder_fingerprint, model_fingerprint
 from cia.versions import STAGE
@@ -85,7 +85,11 @@ def get_model_files(table, *keys):
 
 
 def get_feature_files(wildcards):
-    entry = get_entry("features", wildcards)
+    return feature_files(get_entry("features", wildcards))
+
+
+def feature_files(entry):
+    """A digest of the local files of a feature model."""
     embedded = "resources/tiny-features" if entry["model"] == "tiny" else None
     return model_fingerprint(entry["weights"] or embedded)
 

@@ -134,3 +134,40 @@ def get_mix_inputs(wildcards):
         inputs["sources"] = f"{root}/sources.csv"
         inputs["selected"] = f"{root}/selected/{wildcards.selection}.csv"
     return inputs
+
+
+def get_generation_records():
+    """The models and versions that made each shard of each set."""
+    return [
+        f"results/{entry['dataset']}/{entry['controlnet']}/shards/{shard}.yaml"
+        for entry in SETS
+        for shard in range(config["shards"])
+    ]
+
+
+def get_wildcard_values():
+    """The values that wildcards have in this configuration."""
+    used = used_config(config)
+    values = {WILDCARDS[table]: list(used[table]) for table in TABLES}
+    for name in ("controlnet", "selection"):
+        values[name].append(NONE)
+    values["shard"] = [str(shard) for shard in range(config["shards"])]
+    values["seed"] = sorted({str(arm["seed"]) for arm in ARMS})
+    return values
+
+
+def get_all_model_files():
+    """A digest of the local files of each feature model and trainer; those of the hub have none."""
+    used = used_config(config)
+    none = model_fingerprint(None)
+    digests = {
+        "features": {name: feature_files(entry) for name, entry in used["features"].items()},
+        "trainers": {
+            name: model_fingerprint(entry["model"], entry.get("weights"))
+            for name, entry in used["trainers"].items()
+        },
+    }
+    return {
+        table: {name: None if digest == none else digest for name, digest in entries.items()}
+        for table, entries in digests.items()
+    }

@@ -46,6 +46,13 @@ EXPERIMENT_KEYS = (
 NONE = "none"
 """Stands in a path where an arm has no controlnet and no selection: no synthetic images."""
 
+_NEUTRAL = ("batch_size", "store", "prune")
+"""Settings that change no output."""
+
+_SINGULAR = {table.removesuffix("s"): table for table in TABLES} | {"mix": "mixes"}
+_REFERENCES = {**_SINGULAR, **{table: table for table in TABLES}}
+"""Keys whose values are names of a table's entries."""
+
 _RESERVED = {
     "datasets": {"real", "generated", "report"},
     "controlnets": {NONE},
@@ -103,6 +110,39 @@ def generated_sets(config: dict) -> list[dict]:
                 entry.setdefault(kind, [])
                 entry[kind] += [name for name in experiment[kind] if name not in entry[kind]]
     return list(found.values())
+
+
+def used_config(config: dict) -> dict:
+    """Return the part of the config that results depend on.
+
+    Entries that no experiment names are left out, and so are settings that change no output, so
+    that a change of theirs changes nothing here.
+    """
+    used: dict[str, set] = {table: set() for table in TABLES}
+    found = {("experiments", index) for index in range(len(config["experiments"]))}
+    while found:
+        table, name = found.pop()
+        for reference in _references(config, config[table][name]):
+            if reference[1] not in used[reference[0]]:
+                used[reference[0]].add(reference[1])
+                found.add(reference)
+    settings = {key: value for key, value in config.items() if key not in _NEUTRAL}
+    tables = {
+        table: {name: entry for name, entry in config[table].items() if name in used[table]}
+        for table in TABLES
+    }
+    return settings | tables
+
+
+def _references(config: dict, entry: dict) -> Iterator[tuple[str, str]]:
+    """Yield the table and name of every entry that an entry, or a step of it, names."""
+    for key, value in entry.items():
+        table = _REFERENCES.get(key)
+        for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, dict):
+                yield from _references(config, name)
+            elif table and isinstance(name, str) and name in config[table]:
+                yield table, name
 
 
 def features_of(selection: dict) -> list[str]:

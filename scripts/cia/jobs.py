@@ -9,12 +9,15 @@ from typing import IO, Any
 
 from cia import gpus
 from cia.errors import UserError
+from cia.provenance import write_record
 
 logger = logging.getLogger("cia")
 
 
 def run(main: Callable[[Any], None], job: Any) -> None:
     """Run a script's `main(job)`, logging to the job's log file and to stderr.
+
+    A record of what the job ran with is left beside its log.
 
     Parameters
     ----------
@@ -43,6 +46,8 @@ def run(main: Callable[[Any], None], job: Any) -> None:
     finally:
         for file in held:
             file.close()
+    if job.log:
+        write_record(job)
 
 
 def _configure_logging(path: str | None) -> None:

@@ -23,4 +23,5 @@ STAGE = {
     "mix": 1,
     "train": 1,
     "report": 1,
+    "provenance": 1,
 }

@@ -12,7 +12,7 @@ JUDGED = {"features", "metrics", "judge", "score", "filter", "metadata", "label_
 TRAINED = {"mix", "train"}
 REPORTED = {"report_sheet", "report_scores", "report_metrics", "report_curves", "report_arms"}
 REPORTED |= {"report_extremes", "gallery"}
-END = {"summary", "all"}
+END = {"summary", "provenance", "all"}
 REAL = Path("data/real/digits/train")
 
 

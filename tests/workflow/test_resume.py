@@ -1,6 +1,7 @@
-"""A run that is killed goes on where it was, and ends with the same files."""
+"""A run that is killed goes on where it was, re-cut or not, and ends with the same files."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,7 +13,6 @@ TARGET = "results/generated/digits/tiny_canny/manifest.csv"
 def slow(project):
     """Let generation take long enough to be killed in its middle."""
     project.config["shards"] = 1
-    project.config["batch_size"] = 2
     project.config["controlnets"]["tiny_canny"]["steps"] = 25
 
 
@@ -48,6 +48,8 @@ def test_a_killed_generation_resumes_and_ends_with_the_same_files(project, tmp_p
     before = kill_in_generation(project)
     assert not (project.folder / TARGET).exists()
 
+    shutil.rmtree(project.folder / SET)  # what is left is the store
+    project.config["shards"] = 2
     project.snakemake("--unlock")
     project.snakemake("--cores", "1", TARGET)
     after = images(project)

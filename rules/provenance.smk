@@ -1,0 +1,28 @@
+rule provenance:
+    """Say what the results were made with: configuration, models, code, packages, machines."""
+    input:
+        get_models(),
+        get_metadata(),
+        "results/report/summary.md",
+        generation=get_generation_records(),
+    output:
+        provenance="results/provenance.yaml",
+    log:
+        "logs/provenance.log",
+    benchmark:
+        "benchmarks/provenance.tsv"
+    conda:
+        "../envs/metrics.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        config=used_config(config),
+        logs="logs",
+        names=get_wildcard_values(),
+        sets=[f"{entry['dataset']}/{entry['controlnet']}" for entry in SETS],
+        model_files=get_all_model_files(),
+        version=STAGE["provenance"],
+    script:
+        "../scripts/provenance.py"
