@@ -59,7 +59,7 @@ rule gather:
 rule prune_store:
     """List the images of the store that no current plan needs; with `--config prune=drop`, drop them."""
     input:
-        plans=get_sets("results/{dataset}/{controlnet}/plan.csv"),
+        plans=get_sets("results/{dataset}/{controlnet}/plan.csv") if config["store"] else [],
     log:
         "logs/prune_store.log",
     localrule: True
