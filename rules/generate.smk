@@ -62,6 +62,7 @@ rule prune_store:
         plans=get_sets("results/{dataset}/{controlnet}/plan.csv") if config["store"] else [],
     log:
         "logs/prune_store.log",
+    retries: 0
     localrule: True
     conda:
         "../envs/generate.yaml"

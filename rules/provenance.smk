@@ -11,6 +11,8 @@ rule provenance:
         "logs/provenance.log",
     benchmark:
         "benchmarks/provenance.tsv"
+    retries: 0
+    localrule: True
     conda:
         "../envs/metrics.yaml"
     threads: 1

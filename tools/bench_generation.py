@@ -1,10 +1,11 @@
-"""Measure images/s of generation by batch size and number of threads.
+"""Measure images/s of generation by images per call and threads, and by how much pixels differ.
 
 Usage: bench_generation.py MODEL [--controlnet FOLDER] [--images 64] [--steps 10]
                            [--batches 1 8 32] [--threads 1 2] [--size 64]
 
 MODEL is a folder or hub id of a diffusers model; without --controlnet its subfolder `controlnet`
 is used. The maps are random rectangles' outlines. Loading and one warming batch are not counted.
+Pixels are compared with those of the first line.
 """
 
 import argparse
@@ -51,13 +52,21 @@ def make_rows(folder: Path, count: int, size: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def rate(painter: Painter, rows: pd.DataFrame, batch: int) -> tuple[float, float]:
-    """Return images per second and processor seconds per image (fair on a busy machine)."""
+def rate(painter: Painter, rows: pd.DataFrame, batch: int) -> tuple[float, float, np.ndarray]:
+    """Return images/s, processor seconds per image (fair on a busy machine) and the images."""
     for _ in paint_all(painter, rows[:batch], batch):
         pass
     start, busy = time.perf_counter(), time.process_time()
-    done = sum(len(part) for part, _ in paint_all(painter, rows, batch))
-    return done / (time.perf_counter() - start), (time.process_time() - busy) / done
+    images = np.concatenate([part for _, part in paint_all(painter, rows, batch)])
+    count = len(images)
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    return count / seconds, busy / count, images
+
+
+def difference(images: np.ndarray, reference: np.ndarray) -> str:
+    """Say how many levels values differ at most, and how many values differ."""
+    levels = np.abs(images.astype(int) - reference)
+    return f"differs by {levels.max()} at most, in {(levels > 0).mean():.1e} of the values"
 
 
 def main() -> None:
@@ -90,13 +99,15 @@ def main() -> None:
     print(f"{device}, {options.steps} steps, {options.size}x{options.size}")
     with tempfile.TemporaryDirectory() as folder:
         rows = make_rows(Path(folder), options.images, options.size)
+        reference = None
         for threads in options.threads:
             torch.set_num_threads(threads)
             for batch in options.batches:
-                speed, busy = rate(painter, rows, batch)
+                speed, busy, images = rate(painter, rows, batch)
+                reference = images if reference is None else reference
                 print(
                     f"threads {threads}  batch {batch:3d}  {speed:7.2f} images/s  "
-                    f"{busy:.3f} processor s an image",
+                    f"{busy:.3f} processor s an image  {difference(images, reference)}",
                     flush=True,
                 )
 

@@ -46,7 +46,7 @@ EXPERIMENT_KEYS = (
 NONE = "none"
 """Stands in a path where an arm has no controlnet and no selection: no synthetic images."""
 
-_NEUTRAL = ("batch_size", "store", "prune")
+_NEUTRAL = ("batch_size", "max_rejected", "store", "prune")
 """Settings that change no output."""
 
 _SINGULAR = {table.removesuffix("s"): table for table in TABLES} | {"mix": "mixes"}

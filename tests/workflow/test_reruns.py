@@ -107,4 +107,4 @@ def test_another_dataset_leaves_the_first_alone(copy_of_finished):
     config["experiments"].append({**config["experiments"][0], "dataset": "more"})
     output = copy_of_finished.snakemake("--dry-run")
     jobs = [line for line in output.splitlines() if line.strip().startswith("output:")]
-    assert jobs and all(re.search("more|summary|gallery", line) for line in jobs)
+    assert jobs and all(re.search("more|summary|gallery|provenance", line) for line in jobs)

@@ -61,7 +61,7 @@ def score_neighbors(real: np.ndarray, synthetic: np.ndarray, k: int) -> Neighbor
 
 def _realism(real: np.ndarray, synthetic: np.ndarray, k: int) -> np.ndarray:
     radii = neighbor_radii(real, k)
-    dense = radii <= np.median(radii)
+    dense = radii <= np.median(radii) * (1 + 1e-9)  # mutual neighbors' radii differ by rounding
     ratios = np.zeros(len(synthetic))
     for rows, columns, squared in tiles(real[dense], synthetic):
         distances = np.sqrt(np.maximum(squared, np.finfo(np.float64).tiny))
