@@ -6,6 +6,7 @@ rule train:
     output:
         metrics=f"results/{ARM}/metrics.yaml",
         curves=f"results/{ARM}/curves.csv",
+        test=f"results/{ARM}/test.csv",
     log:
         f"logs/train/{ARM}.log",
     benchmark:

@@ -20,7 +20,7 @@ def main(job):
         seed=int(job.wildcards.seed),
         threads=job.threads,
     )
-    train(training, Path(job.output.metrics), Path(job.output.curves))
+    train(training)
 
 
 if "snakemake" in globals():

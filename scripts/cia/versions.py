@@ -21,7 +21,7 @@ STAGE = {
     "filter": 1,
     "metadata": 1,
     "mix": 1,
-    "train": 1,
+    "train": 2,
     "report": 1,
     "provenance": 1,
 }

@@ -86,13 +86,13 @@ def command(folder, settings: dict, mix) -> list[str]:
         output.mkdir(exist_ok=True)
         mix, classes = Path({str(mix)!r}), ["dark", "bright"]
         job = Training(mix, output / ".training", output, classes, {settings!r}, 0, 1)
-        train(job, output / "metrics.yaml", output / "curves.csv")
+        train(job)
     """
     return [sys.executable, "-c", textwrap.dedent(code)]
 
 
 def run(job: Training) -> tuple[dict, pd.DataFrame]:
-    train(job, job.output / "metrics.yaml", job.output / "curves.csv")
+    train(job)
     return read_yaml(job.output / "metrics.yaml"), read_table(job.output / "curves.csv")
 
 
@@ -141,9 +141,43 @@ def test_the_same_seed_trains_the_same_classifier_and_another_seed_another(tmp_p
     assert weights[0] == weights[1] != weights[2]
 
 
-def test_steps_set_the_number_of_epochs(tmp_path):
-    metrics, _ = run(training(tmp_path, {**TIMM, "epochs": 99, "steps": 6}))
-    assert (metrics["epochs"], metrics["steps"]) == (3, 6)
+@pytest.mark.parametrize("count, steps, epochs", [(16, 6, 3), (10, 40, 20), (50, 7, 1), (50, 3, 1)])
+def test_steps_are_taken_exactly_and_use_every_picture_alike(tmp_path, count, steps, epochs):
+    mix = make_mix(tmp_path, "classification", count)
+    job = training(tmp_path, {**TIMM, "epochs": 99, "steps": steps}, mix)
+    rows = job.schedule().rows
+    assert len(rows) * epochs == steps * 8
+    assert np.ptp(np.bincount(rows, minlength=count)) <= 1
+    metrics, _ = run(job)
+    assert (metrics["epochs"], metrics["steps"]) == (epochs, steps)
+
+
+def test_what_a_classifier_says_about_each_test_picture_is_kept(tmp_path):
+    job = training(tmp_path, TIMM)
+    metrics, _ = run(job)
+    table = read_table(job.output / "test.csv")
+    assert table["image"].tolist() == job.entries("test")["image"].tolist()
+    assert table["label"].tolist() == job.entries("test")["label"].astype(int).tolist()
+    assert (table["label"] == table["predicted"]).mean() == metrics["test"]["accuracy"]
+
+
+def test_what_a_detector_found_is_kept_and_gives_its_metrics(tmp_path):
+    """In a process of its own, since ultralytics reads its settings when it is imported."""
+    from ultralytics.utils.metrics import ap_per_class
+
+    settings = {**YOLO, "steps": 160}
+    mix = make_mix(tmp_path, "detection")
+    subprocess.run(command(tmp_path, settings, mix), check=True, cwd=tmp_path)
+    metrics = read_yaml(tmp_path / "output/metrics.yaml")
+    found = pd.read_csv(tmp_path / "output/test.csv", dtype={"correct": str})
+    test = Training(mix, tmp_path, tmp_path, [], settings, 0, 1).entries("test")
+    assert set(found["image"]) <= set(test["image"])
+    truth = [int((mix / label).read_text().split()[0]) for label in test["label"]]
+    correct = np.array([list(map(int, bits)) for bits in found["correct"]])
+    columns = found["confidence"].to_numpy(), found["class"].to_numpy()
+    again = ap_per_class(correct, *columns, np.array(truth))[5]
+    assert metrics["test"]["mAP50-95"] > 0.02
+    assert again.mean() == pytest.approx(metrics["test"]["mAP50-95"], abs=1e-6)
 
 
 def test_a_killed_classifier_goes_on_and_ends_the_same(tmp_path):

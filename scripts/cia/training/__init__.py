@@ -7,13 +7,16 @@ keeps its work in progress in `job.work`, from where a killed training goes on.
 import hashlib
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from cia.errors import UserError
@@ -29,6 +32,24 @@ TRAINERS = {
     "timm": ("cia.training.classifier", "classification"),
 }
 """Kind of trainer: the module whose `train` does it, and the task it is for."""
+
+
+LOOKS = 20
+"""Epochs, so looks at val, of a training whose steps are set; fewer where pictures are many."""
+
+
+class Schedule(NamedTuple):
+    """What a training goes through.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray
+        Rows of the training entries that make one epoch, shape (pictures of an epoch,).
+    epochs : int
+    """
+
+    rows: np.ndarray
+    epochs: int
 
 
 @dataclass(frozen=True)
@@ -63,12 +84,23 @@ class Training:
         table = read_table(self.mix / "dataset.csv", "mixed")
         return table[table["split"] == split].reset_index(drop=True)
 
-    def epochs(self, steps_per_epoch: int) -> int:
-        """Return the number of epochs: as set, or as many as make the set number of steps."""
+    def schedule(self) -> "Schedule":
+        """Return what an epoch holds, and how many there are.
+
+        With `steps` set, every training set gets exactly so many optimizer steps of full batches,
+        and val is looked at (nearly) equally often: an epoch is a number of steps, filled up with
+        the pictures in random orders, each as often as the others or once more. Else a small set
+        would have its best epoch chosen among many more than a large one.
+        """
+        count, batch = len(self.entries("train")), self.settings["batch"]
         steps = self.settings.get("steps")
         if not steps:
-            return self.settings["epochs"]
-        return max(1, round(steps / steps_per_epoch))
+            return Schedule(np.arange(count), self.settings["epochs"])
+        least = min(steps, max(math.ceil(count / batch), math.ceil(steps / LOOKS)))
+        per_epoch = next(size for size in range(least, steps + 1) if steps % size == 0)
+        random = np.random.default_rng(self.seed)
+        orders = [random.permutation(count) for _ in range(math.ceil(per_epoch * batch / count))]
+        return Schedule(np.concatenate(orders)[: per_epoch * batch], steps // per_epoch)
 
 
 @dataclass(frozen=True)
@@ -86,6 +118,10 @@ class Trained:
         Metric to value, of the best weights.
     per_class : dict
         Class name to its test metrics.
+    predictions : pandas.DataFrame
+        What the best weights say about each test picture: image, label, predicted (class indices);
+        or, per detected object, image, class, confidence, correct (a 0 or 1 for each IoU threshold
+        from 0.50 to 0.95: whether it counts as found there).
     confusion : list or None
         Test confusion matrix, rows true, columns predicted.
     """
@@ -96,11 +132,12 @@ class Trained:
     val: dict
     test: dict
     per_class: dict
+    predictions: pd.DataFrame
     confusion: list | None = None
 
 
-def train(training: Training, metrics_path: Path, curves_path: Path) -> None:
-    """Train, test, and write metrics.yaml and curves.csv.
+def train(training: Training) -> None:
+    """Train, test, and write metrics.yaml, curves.csv and test.csv into the output folder.
 
     A training that was killed goes on from its last checkpoint if its settings, seed and training
     set are still the same; otherwise it starts anew.
@@ -126,8 +163,10 @@ def train(training: Training, metrics_path: Path, curves_path: Path) -> None:
         "confusion": trained.confusion,
         "versions": package_versions("torch", "ultralytics", "timm"),
     }
-    write_table(curves_path, trained.curves)
-    write_yaml(metrics_path, {key: value for key, value in content.items() if value is not None})
+    write_table(training.output / "curves.csv", trained.curves)
+    write_table(training.output / "test.csv", trained.predictions)
+    content = {key: value for key, value in content.items() if value is not None}
+    write_yaml(training.output / "metrics.yaml", content)
     shutil.rmtree(training.work)
 
 

@@ -51,7 +51,10 @@ def train(training: Training) -> Trained:
     with atomic_path(path) as partial:
         weights = {name: value.contiguous() for name, value in state.best["model"].items()}
         save_file(weights, partial, metadata={"architecture": training.settings["model"]})
-    val, test = (evaluate(*state.predict(split), training.classes) for split in ("val", "test"))
+    truth, predicted = state.predict("test")
+    val = evaluate(*state.predict("val"), training.classes)
+    test = evaluate(truth, predicted, training.classes)
+    images = training.entries("test")["image"]
     return Trained(
         curves=pd.DataFrame(state.history),
         best_epoch=state.best["epoch"],
@@ -59,6 +62,7 @@ def train(training: Training) -> Trained:
         val=val["overall"],
         test=test["overall"],
         per_class=test["per_class"],
+        predictions=pd.DataFrame({"image": images, "label": truth, "predicted": predicted}),
         confusion=test["confusion"],
     )
 
@@ -147,7 +151,7 @@ class _State:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = _create(self.settings, len(training.classes)).to(self.device)
         self.loaders = {split: self._loader(split) for split in ("train", "val", "test")}
-        self.epochs = training.epochs(len(self.loaders["train"]))
+        self.epochs = training.schedule().epochs
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=self.settings["learning_rate"],
@@ -200,6 +204,8 @@ class _State:
     def _loader(self, split: str) -> DataLoader:
         entries = self.training.entries(split)
         training = split == "train"
+        if training:
+            entries = entries.iloc[self.training.schedule().rows]
         transform = _transform(self.model, self.settings, training)
         return DataLoader(
             _Pictures(self.training.mix, entries, transform),

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cia.errors import UserError
+from cia.files import read_yaml, write_text, write_yaml
 from cia.images import load_image
 from cia.training import Trained, Training
 from cia.yolo import import_ultralytics
@@ -54,7 +55,10 @@ def train(training: Training) -> Trained:
     # The last row that the best checkpoint knows is its own. The curve can't tell: of equally good
     # epochs ultralytics keeps the last.
     best_epoch = int(model.ckpt["train_results"]["epoch"][-1])
-    val, test = (_validate(model, training, split) for split in ("val", "test"))
+    val = _validate(model, training, "val")
+    found: list[pd.DataFrame] = []
+    model.add_callback("on_val_batch_end", lambda validator: _keep_found(validator, found))
+    test = _validate(model, training, "test")
     curves = _curves(run / "results.csv")
     return Trained(
         curves=curves,
@@ -63,6 +67,7 @@ def train(training: Training) -> Trained:
         val=_summary(val),
         test=_summary(test),
         per_class=_per_class(test, training.classes),
+        predictions=_predictions(found[-1], training),
     )
 
 
@@ -190,8 +195,8 @@ def _arguments(training: Training, run: Path) -> dict:
     """Return the arguments of ultralytics' train; `options` may replace its preferences alone."""
     settings = training.settings
     decided = {
-        "data": str((training.mix / "data.yaml").resolve()),
-        "epochs": training.epochs(_steps_per_epoch(training)),
+        "data": str(_write_data(training).resolve()),
+        "epochs": training.schedule().epochs,
         "imgsz": settings["image_size"],
         "batch": settings["batch"],
         "nbs": settings["batch"],  # else it gathers the gradients of 64 images for each step
@@ -220,7 +225,20 @@ def _arguments(training: Training, run: Path) -> dict:
 
 
 def _steps_per_epoch(training: Training) -> int:
-    return math.ceil(len(training.entries("train")) / training.settings["batch"])
+    return math.ceil(len(training.schedule().rows) / training.settings["batch"])
+
+
+def _write_data(training: Training) -> Path:
+    """Write data.yaml for one epoch of the schedule, outside the mix, which others read."""
+    images = training.entries("train")["image"].iloc[training.schedule().rows]
+    folder = training.mix.resolve()
+    lines = "".join(f"{(folder / image).as_posix()}\n" for image in images)
+    write_text(training.work / "train.txt", lines)
+    content = read_yaml(training.mix / "data.yaml")
+    lists = {split: str(folder / f"{split}.txt") for split in ("val", "test")}
+    path = training.work / "data.yaml"
+    write_yaml(path, content | lists | {"train": str((training.work / "train.txt").resolve())})
+    return path
 
 
 def _validate(model: Any, training: Training, split: str) -> Any:
@@ -236,6 +254,33 @@ def _validate(model: Any, training: Training, split: str) -> Any:
         name=f"val-{split}",
         exist_ok=True,
     ).box
+
+
+def _keep_found(validator: Any, found: list[pd.DataFrame]) -> None:
+    """Keep what the validator holds of each picture, after its last batch: it forgets it then."""
+    if validator.batch_i + 1 < len(validator.dataloader):
+        return
+    stats = validator.metrics.stats
+    names = [str(path) for path in validator.dataloader.dataset.im_files]
+    parts = [
+        pd.DataFrame(
+            {
+                "image": names[index],
+                "class": stats["pred_cls"][index].astype(int),
+                "confidence": stats["conf"][index],
+                "correct": ["".join(map(str, row.astype(int))) for row in stats["tp"][index]],
+            }
+        )
+        for index in range(len(stats["tp"]))
+    ]
+    found.append(pd.concat(parts, ignore_index=True))
+
+
+def _predictions(found: pd.DataFrame, training: Training) -> pd.DataFrame:
+    """Name the pictures as the training set does."""
+    folder = training.mix.resolve()
+    images = [Path(name).resolve().relative_to(folder).as_posix() for name in found["image"]]
+    return found.assign(image=images)
 
 
 def _summary(box: Any) -> dict:
