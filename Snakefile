@@ -18,7 +18,7 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-if "experiments" not in config:  # the demo, unless a file of yours says what to run
+if not {"experiments", "studies"} & set(config):  # the demo, unless a file of yours says what to run
 
     configfile: "config/config.yaml"
 
@@ -44,6 +44,7 @@ include: "rules/filter.smk"
 include: "rules/metadata.smk"
 include: "rules/mix.smk"
 include: "rules/train.smk"
+include: "rules/study.smk"
 include: "rules/report_inputs.smk"
 include: "rules/report.smk"
 include: "rules/gallery.smk"
@@ -56,7 +57,8 @@ rule all:
     input:
         get_models(),
         get_metadata(),
-        "results/report/summary.md",
+        get_studies(),
+        "results/report/summary.md" if ARMS else [],
         "results/provenance.yaml",
 
 
@@ -82,3 +84,9 @@ rule train_all:
     """Every trained model."""
     input:
         get_models(),
+
+
+rule study_all:
+    """Every study: whether the synthetic images helped."""
+    input:
+        get_studies(),

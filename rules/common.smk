@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from cia.config import NONE, TABLES, arms, checked, features_of, generated_sets, used_config
 from cia.errors import UserError
 from cia.files import folder_fingerprint, model_fingerprint
+from cia.studies import study_arms, study_sets
 from cia.versions import STAGE
 from snakemake.exceptions import WorkflowError
 
@@ -19,7 +20,11 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 ARMS = arms(config)
-SETS = generated_sets(config)
+STUDY_ARMS = study_arms(config)
+REPORTED = generated_sets(config)
+SETS = REPORTED + study_sets(config)
+SUBSETS = [name for name, entry in config["datasets"].items() if "subset" in entry]
+WHOLE = [name for name in config["datasets"] if name not in SUBSETS]
 SPLITS = ("train", "val", "test")
 
 
@@ -38,6 +43,7 @@ wildcard_constraints:
     selection=one_of([*config["selections"], NONE]),
     mix=one_of(config["mixes"]),
     trainer=one_of(config["trainers"]),
+    study=one_of(config["studies"]),
     shard=r"\d+",
     seed=r"\d+",
     source=r"(real|generated)/[^/]+/[^/]+",
@@ -114,6 +120,11 @@ def get_generation(wildcards):
     return {**settings, "seed": config["seed"]}
 
 
+def whole(dataset):
+    """The dataset that a subset is drawn from, whose val and test it shares; others are their own."""
+    return config["datasets"][dataset].get("subset", {}).get("dataset", dataset)
+
+
 def get_fingerprint(*kinds):
     """A digest of a real split's folders, since Snakemake sees no edit inside an input folder."""
     return lambda wildcards: folder_fingerprint(
@@ -133,8 +144,17 @@ def get_sets(pattern):
     return [pattern.format(**entry) for entry in SETS]
 
 
+def get_reported_sets(pattern):
+    """One path per image set of the experiments; those of studies are in the studies' own report."""
+    return [pattern.format(**entry) for entry in REPORTED]
+
+
 def get_metadata():
-    return get_sets("data/generated/{dataset}/{controlnet}/metadata.yaml")
+    return get_reported_sets("data/generated/{dataset}/{controlnet}/metadata.yaml")
+
+
+def get_studies():
+    return [f"results/studies/{study}/study.yaml" for study in config["studies"]]
 
 
 def get_set(wildcards):

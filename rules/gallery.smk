@@ -1,11 +1,11 @@
 rule gallery:
     """Put every image of every set on one page, with its scores and what a selection would keep."""
     input:
-        plan=get_sets("results/{dataset}/{controlnet}/plan.csv"),
-        manifest=get_sets(f"results/{GENERATED}/manifest.csv"),
-        labels=get_sets(f"results/{GENERATED}/labels.csv"),
-        real=get_sets("results/real/{dataset}/train/manifest.csv"),
-        real_labels=get_sets("results/real/{dataset}/train/labels.csv"),
+        plan=get_reported_sets("results/{dataset}/{controlnet}/plan.csv"),
+        manifest=get_reported_sets(f"results/{GENERATED}/manifest.csv"),
+        labels=get_reported_sets(f"results/{GENERATED}/labels.csv"),
+        real=get_reported_sets("results/real/{dataset}/train/manifest.csv"),
+        real_labels=get_reported_sets("results/real/{dataset}/train/labels.csv"),
         scores=get_gallery_scores(),
     output:
         page="results/report/gallery.html",

@@ -88,11 +88,18 @@ def get_judge_inputs(wildcards):
             dataset=wildcards.dataset,
             controlnet=NONE,
             selection=NONE,
-            mix=judge["mix"],
-            trainer=judge["trainer"],
-            seed=judge["seed"],
+            **get_judge_arm(wildcards.dataset, judge),
         )
     return inputs
+
+
+def get_judge_arm(dataset, judge):
+    """Which model reads labels: in a study the replicate's own, which knows no other picture."""
+    arm = {key: judge[key] for key in ("mix", "trainer", "seed")}
+    for other in STUDY_ARMS:
+        if (other["dataset"], other["kind"]) == (dataset, "real"):
+            arm |= {"mix": other["mix"], "seed": other["seed"]}
+    return arm
 
 
 def get_judge_settings(wildcards):
@@ -120,10 +127,10 @@ def get_selection_inputs(wildcards):
 
 def get_mix_inputs(wildcards):
     """The real splits, and the synthetic images where the mix takes any."""
-    real = f"results/real/{wildcards.dataset}"
+    owners = {split: whole(wildcards.dataset) for split in SPLITS} | {"train": wildcards.dataset}
     inputs = {
-        f"{split}_{kind}": f"{real}/{split}/{kind}.csv"
-        for split in SPLITS
+        f"{split}_{kind}": f"results/real/{owner}/{split}/{kind}.csv"
+        for split, owner in owners.items()
         for kind in ("manifest", "labels")
     }
     if wildcards.controlnet != NONE:
@@ -152,7 +159,10 @@ def get_wildcard_values():
     for name in ("controlnet", "selection"):
         values[name].append(NONE)
     values["shard"] = [str(shard) for shard in range(config["shards"])]
-    values["seed"] = sorted({str(arm["seed"]) for arm in ARMS})
+    values["seed"] = sorted({str(arm["seed"]) for arm in ARMS + STUDY_ARMS})
+    for arm in STUDY_ARMS:
+        for name in ("dataset", "selection", "mix"):
+            values[name].append(arm[name])
     return values
 
 
@@ -171,3 +181,46 @@ def get_all_model_files():
         table: {name: None if digest == none else digest for name, digest in entries.items()}
         for table, entries in digests.items()
     }
+
+
+def get_stock(wildcards):
+    """The real training split that a subset is drawn from."""
+    root = f"results/real/{whole(wildcards.dataset)}/train"
+    return {kind: f"{root}/{kind}.csv" for kind in ("manifest", "labels")}
+
+
+def study_dataset(wildcards):
+    return config["studies"][wildcards.study]["dataset"]
+
+
+def get_study_arms(wildcards):
+    return [arm for arm in STUDY_ARMS if arm["study"] == wildcards.study]
+
+
+def get_study_sets(wildcards):
+    """The image sets of a study: dataset and controlnet of each."""
+    sets = {(arm["dataset"], arm["controlnet"]) for arm in get_study_arms(wildcards)}
+    return sorted(pair for pair in sets if pair[1] != NONE)
+
+
+def get_study_inputs(wildcards):
+    """Of each arm its model's results and training set; of those with synthetic images features."""
+    trained = get_study_arms(wildcards)
+    inputs = {
+        "models": [f"results/{ARM}/metrics.yaml".format(**arm) for arm in trained],
+        "tests": [f"results/{ARM}/test.csv".format(**arm) for arm in trained],
+        "mixes": [f"{MIX}/dataset.csv".format(**arm) for arm in trained],
+    }
+    owner = study_dataset(wildcards)
+    inputs["labels"] = f"results/real/{owner}/test/labels.csv"
+    sets = get_study_sets(wildcards)
+    names = config["studies"][wildcards.study]["features"]
+    for name in names:
+        found = [f"results/real/{dataset}/train" for dataset, _ in sets]
+        found += [f"results/generated/{dataset}/{controlnet}" for dataset, controlnet in sets]
+        inputs[f"features_{name}"] = [f"{root}/features/{name}.npy" for root in found]
+        inputs[f"rows_{name}"] = [f"{root}/features/{name}.csv" for root in found]
+        inputs[f"scores_{name}"] = [
+            f"results/{dataset}/{controlnet}/scores/{name}.csv" for dataset, controlnet in sets
+        ]
+    return inputs

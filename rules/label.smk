@@ -10,6 +10,8 @@ rule label:
         "logs/label/{dataset}/{split}.log",
     benchmark:
         "benchmarks/label/{dataset}/{split}.tsv"
+    wildcard_constraints:
+        dataset=one_of(WHOLE),
     retries: 0
     localrule: True
     conda:

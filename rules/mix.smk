@@ -10,7 +10,7 @@ rule mix:
     benchmark:
         "benchmarks/mix/{dataset}/{controlnet}/{selection}/{mix}.tsv"
     conda:
-        "../envs/metrics.yaml"
+        "../envs/train.yaml"
     threads: 1
     resources:
         mem_mb=get_memory(4000),

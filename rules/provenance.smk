@@ -3,7 +3,8 @@ rule provenance:
     input:
         get_models(),
         get_metadata(),
-        "results/report/summary.md",
+        get_studies(),
+        "results/report/summary.md" if ARMS else [],
         generation=get_generation_records(),
     output:
         provenance="results/provenance.yaml",

@@ -229,8 +229,8 @@ rule summary:
         mem_mb=2000,
         runtime=30,
     params:
-        datasets=[{"dataset": entry["dataset"]} for entry in SETS],
-        sets=[{"dataset": entry["dataset"], "controlnet": entry["controlnet"]} for entry in SETS],
+        datasets=[{"dataset": entry["dataset"]} for entry in REPORTED],
+        sets=[{"dataset": entry["dataset"], "controlnet": entry["controlnet"]} for entry in REPORTED],
         selections=SELECTED,
         metrics=MEASURED,
         arms=ARMS,

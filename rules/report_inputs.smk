@@ -4,12 +4,12 @@
 # which the others are held: the real images once, and nothing else.
 SELECTED = [
     {"dataset": entry["dataset"], "controlnet": entry["controlnet"], "selection": name}
-    for entry in SETS
+    for entry in REPORTED
     for name in entry["selections"]
 ]
 MEASURED = [
     {"dataset": entry["dataset"], "controlnet": entry["controlnet"], "features": name}
-    for entry in SETS
+    for entry in REPORTED
     for name in entry["features"]
 ]
 BASELINES = [
@@ -63,11 +63,11 @@ def get_summary_inputs():
         figures += [pattern.format(**entry) for entry in SELECTED]
     extremes = "results/report/extremes/{dataset}/{controlnet}/{features}.png"
     figures += [extremes.format(**entry) for entry in MEASURED]
-    figures += get_sets("results/report/metrics/{dataset}/{controlnet}.html")
+    figures += get_reported_sets("results/report/metrics/{dataset}/{controlnet}.html")
     figures.append("results/report/gallery.html")
     return {
-        "real": [f"results/real/{entry['dataset']}/train/manifest.csv" for entry in SETS],
-        "generated": get_sets("results/generated/{dataset}/{controlnet}/manifest.csv"),
+        "real": [f"results/real/{entry['dataset']}/train/manifest.csv" for entry in REPORTED],
+        "generated": get_reported_sets("results/generated/{dataset}/{controlnet}/manifest.csv"),
         "selected": [f"{root}/selected/{{selection}}.csv".format(**entry) for entry in SELECTED],
         "metrics": [f"{root}/metrics/{{features}}.yaml".format(**entry) for entry in MEASURED],
         "models": get_models(),
@@ -92,7 +92,7 @@ def get_gallery_sets():
             "selections": {name: config["selections"][name] for name in entry["selections"]},
             "features": get_gallery_features(entry),
         }
-        for entry in SETS
+        for entry in REPORTED
     ]
 
 
@@ -100,6 +100,6 @@ def get_gallery_scores():
     """The scores of every set, in the order of `get_gallery_sets`."""
     return [
         f"results/{entry['dataset']}/{entry['controlnet']}/scores/{name}.csv"
-        for entry in SETS
+        for entry in REPORTED
         for name in get_gallery_features(entry)
     ]

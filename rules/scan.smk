@@ -9,6 +9,8 @@ rule scan:
         "logs/scan/{dataset}/{split}.log",
     benchmark:
         "benchmarks/scan/{dataset}/{split}.tsv"
+    wildcard_constraints:
+        dataset=one_of(WHOLE),
     conda:
         "../envs/metrics.yaml"
     threads: 2

@@ -1,5 +1,6 @@
 """Put real and selected synthetic images together as one training set."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -34,14 +35,25 @@ def main(job):
         sources = ancestors.loc[ancestors["id"].isin(synthetic["id"]), "source"].tolist()
     require_no_leak(manifests, sources)
     settings = job.params.settings
-    entries = choose_entries(splits, synthetic, settings, job.params.seed)
-    write_mix(Path(job.output.dataset).parent, entries, job.params.task, job.params.classes)
+    folder = Path(job.output.dataset).parent
+    classical, drawn = None, folder / ".classical"
+    if settings.get("classical"):
+        from cia.augmenting import augment_pictures  # torch, which other mixes need not load
+
+        classical = augment_pictures(
+            splits["train"], settings["classical"], job.params.task, job.params.seed, drawn
+        )
+    entries = choose_entries(splits, synthetic, settings, job.params.seed, classical)
+    write_mix(folder, entries, job.params.task, job.params.classes)
+    shutil.rmtree(drawn, ignore_errors=True)
     asked = asked_synthetic(settings, len(splits["train"]))
     summary = summarize(entries, settings, asked, job.params.task, job.params.classes)
     left_out = {name: len(manifests[name]) - len(splits[name]) for name in SPLITS}
     tables = [*manifests.values()]
     if synthetic is not None:
         tables.append(read_table(job.input.synthetic_manifest, "manifest"))
+    if classical is not None:
+        tables.append(classical)
     content = digest_entries(entries, pd.concat(tables).set_index("image")["sha256"])
     write_yaml(job.output.summary, {**summary, "without_label": left_out, "content": content})
 

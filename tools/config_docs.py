@@ -23,14 +23,14 @@ ready ones for real use. Run with another file by
     snakemake --cores all --configfile my.yaml
 
 in place of the demo's. Of several files after `--configfile`, each is laid over the one before:
-tables are merged key by key, lists are replaced; a file without `experiments` is laid over the
-demo's.
+tables are merged key by key, lists are replaced; a file without `experiments` and `studies`
+is laid over the demo's.
 To change a nested value for one run use a second small file, not `--config`, whose nested values
 arrive as text.
 
 The tables `datasets`, `conditions`, `variations`, `prompts`, `controlnets`, `features`, `judges`,
-`selections`, `mixes` and `trainers` name settings; `experiments` combines the names. A name stands
-in the paths of what it makes. A changed setting reruns what depends on it and nothing else; unused
+`selections`, `mixes` and `trainers` name settings; `experiments` combines the names, `studies` asks
+with them whether synthetic images help. A name stands in the paths of what it makes. A changed setting reruns what depends on it and nothing else; unused
 entries cost nothing.
 
 A mistake stops the run at once, with the key and what it may be.
@@ -85,13 +85,15 @@ def rows(schema: dict, root: dict, prefix: str = "") -> Iterator[str]:
         yield (
             "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
         )
-        if entry.get("type") == "object" and "properties" in entry:
+        if "object" in entry.get("type", ()) and "properties" in entry:
             yield from rows(entry, root, prefix=f"{prefix}{key}.")
 
 
 def resolve(schema: dict, root: dict) -> dict:
-    """Follow a reference inside the same file."""
+    """Follow a reference to the same file or to another one."""
     reference = schema.get("$ref", "")
+    if reference.endswith(".yaml"):
+        return load(reference)
     return root["$defs"][reference.removeprefix("#/$defs/")] if reference[:1] == "#" else schema
 
 

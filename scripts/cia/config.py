@@ -16,6 +16,7 @@ from referencing.jsonschema import DRAFT202012
 
 from cia.directions import SCORES
 from cia.errors import UserError
+from cia.studies import with_studies
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "config" / "schema"
 TABLES = (
@@ -50,7 +51,7 @@ _NEUTRAL = ("batch_size", "max_rejected", "store", "prune")
 """Settings that change no output."""
 
 _SINGULAR = {table.removesuffix("s"): table for table in TABLES} | {"mix": "mixes"}
-_REFERENCES = {**_SINGULAR, **{table: table for table in TABLES}}
+_REFERENCES = {**_SINGULAR, **{table: table for table in TABLES}, "others": "controlnets"}
 """Keys whose values are names of a table's entries."""
 
 _RESERVED = {
@@ -67,7 +68,7 @@ def load_schema(name: str = "config.yaml") -> dict:
 
 
 def checked(config: dict) -> dict:
-    """Return the config with its defaults filled in.
+    """Return the config with its defaults filled in, and with what its studies take.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def checked(config: dict) -> dict:
         raise UserError(
             f"The configuration has mistakes:\n{lines}\nconfig/README.md lists every key."
         )
-    return full
+    return with_studies(full)
 
 
 def arms(config: dict) -> list[dict]:
@@ -100,7 +101,7 @@ def arms(config: dict) -> list[dict]:
 
 
 def generated_sets(config: dict) -> list[dict]:
-    """List the image sets to make: dicts with dataset, controlnet, features, judges, selections."""
+    """List the image sets of experiments: dicts dataset, controlnet, features, judges, selections."""
     found: dict[tuple, dict] = {}
     for experiment in config["experiments"]:
         for controlnet in experiment["controlnets"]:
@@ -120,6 +121,7 @@ def used_config(config: dict) -> dict:
     """
     used: dict[str, set] = {table: set() for table in TABLES}
     found = {("experiments", index) for index in range(len(config["experiments"]))}
+    found |= {("studies", name) for name in config["studies"]}
     while found:
         table, name = found.pop()
         for reference in _references(config, config[table][name]):
@@ -244,13 +246,15 @@ def _reference_errors(config: dict) -> Iterator[str]:
         yield from _unknown_scores(name, selection)
     for name, judge in config["judges"].items():
         yield from _judge_errors(config, name, judge)
+    for name, study in config["studies"].items():
+        yield from _study_errors(config, name, study)
     for index, experiment in enumerate(config["experiments"]):
         for key in EXPERIMENT_KEYS:
             table = "datasets" if key == "dataset" else key
             yield from _unknown(config, f"experiments.{index}.{key}", table, experiment)
         yield from _unfit_trainers(config, f"experiments.{index}.trainers", experiment)
-        yield from _unfit_judges(config, index, experiment)
-        yield from _unfit_variations(config, index, experiment)
+        yield from _unfit_judges(config, f"experiments.{index}.judges", experiment)
+        yield from _unfit_variations(config, f"experiments.{index}.controlnets", experiment)
 
 
 def _unknown_scores(name: str, selection: dict) -> Iterator[str]:
@@ -273,8 +277,31 @@ def _judge_errors(config: dict, name: str, judge: dict) -> Iterator[str]:
         )
 
 
-def _unfit_judges(config: dict, index: int, experiment: dict) -> Iterator[str]:
-    key = f"experiments.{index}.judges"
+def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
+    key = f"studies.{name}"
+    tables = {"dataset": "datasets", "controlnet": "controlnets", "others": "controlnets"}
+    tables |= {"features": "features", "judges": "judges", "selections": "selections"}
+    for field, table in (tables | {"trainer": "trainers"}).items():
+        yield from _unknown(config, f"{key}.{field}", table, study)
+    if config["trainers"].get(study["trainer"], {}).get("steps", 0) is None:
+        yield (
+            f"{key}.trainer: {study['trainer']!r} trains for epochs, which are more steps for a "
+            "larger training set; give it `steps`, so that all arms see as many"
+        )
+    variants = config["controlnets"].get(study["controlnet"], {}).get("variants", 0)
+    for value in (study["ratio"], *study["ratios"]):
+        if 0 < variants < value:
+            yield (
+                f"{key}: a ratio of {value:g} takes more images than the {variants} `variants` "
+                f"of {study['controlnet']!r}"
+            )
+    yield from _unfit_trainers(config, f"{key}.trainer", {**study, "trainers": [study["trainer"]]})
+    everything = [study["controlnet"], *study["others"]]
+    yield from _unfit_judges(config, f"{key}.judges", study)
+    yield from _unfit_variations(config, f"{key}.others", {**study, "controlnets": everything})
+
+
+def _unfit_judges(config: dict, key: str, experiment: dict) -> Iterator[str]:
     known = [config["judges"][name] for name in experiment["judges"] if name in config["judges"]]
     kinds = [judge["kind"] for judge in known]
     for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
@@ -311,14 +338,14 @@ def _empty_ranges(name: str, variation: dict) -> Iterator[str]:
             yield f"variations.{name}.{key}: the smallest ({low}) is above the largest ({high})"
 
 
-def _unfit_variations(config: dict, index: int, experiment: dict) -> Iterator[str]:
+def _unfit_variations(config: dict, key: str, experiment: dict) -> Iterator[str]:
     task = config["datasets"].get(experiment["dataset"], {}).get("task")
     for name in experiment["controlnets"]:
         variation = config["controlnets"].get(name, {}).get("variation")
         kind = config["variations"].get(variation, {}).get("kind")
         if task == "classification" and kind == "recombine":
             yield (
-                f"experiments.{index}.controlnets: {name!r} has variation {variation!r} of kind "
+                f"{key}: {name!r} has variation {variation!r} of kind "
                 "'recombine', which sets labeled objects into new layouts; dataset "
                 f"{experiment['dataset']!r} is for classification and has no boxes: use kind 'warp'"
             )

@@ -22,7 +22,11 @@ _YOLO_FILES = ("data.yaml", "train.txt", "val.txt", "test.txt")
 
 
 def choose_entries(
-    splits: Mapping[str, pd.DataFrame], synthetic: pd.DataFrame | None, settings: dict, seed: int
+    splits: Mapping[str, pd.DataFrame],
+    synthetic: pd.DataFrame | None,
+    settings: dict,
+    seed: int,
+    classical: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Choose what stands in a training set, and in its validation and test sets.
 
@@ -36,11 +40,13 @@ def choose_entries(
         One entry of the config's `mixes`: synthetic, unit, keep_training_size, duplicate.
     seed : int
         Decides which real pictures make room with `keep_training_size`.
+    classical : pandas.DataFrame, optional
+        Classically augmented pictures to add: id, image, label.
 
     Returns
     -------
     pandas.DataFrame
-        Columns id, image, label, split, origin (real or synthetic); one row per entry, so a
+        Columns id, image, label, split, origin (real, synthetic or classical); one row per entry, so a
         duplicated picture has several.
 
     Raises
@@ -57,6 +63,9 @@ def choose_entries(
         real = _make_room(real, len(taken), seed)
     parts = [real.assign(split="train", origin="real")]
     parts.append(taken.assign(split="train", origin="synthetic"))
+    if classical is not None:
+        columns = ["id", "image", "label"]
+        parts.append(classical[columns].assign(split="train", origin="classical"))
     parts += [splits[name].assign(split=name, origin="real") for name in ("val", "test")]
     return pd.concat(parts, ignore_index=True)
 
@@ -158,13 +167,14 @@ def summarize(
     found = objects.assign(label=objects["label"].str.split("\n")).explode("label")
     indices = found["label"].str.split().str[0].astype(int)
     table = pd.crosstab(indices, found["origin"])
-    columns = ("real", "synthetic")
+    columns = ["real", "synthetic"] + ["classical"] * ("classical" in set(train["origin"]))
     table = table.reindex(index=range(len(classes)), columns=columns, fill_value=0)
     counts = entries["split"].value_counts()
     return {
         "settings": dict(settings),
         "train_real": int((train["origin"] == "real").sum()),
         "train_synthetic": int((train["origin"] == "synthetic").sum()),
+        "train_classical": int((train["origin"] == "classical").sum()),
         "synthetic_asked": asked,
         "val": int(counts.get("val", 0)),
         "test": int(counts.get("test", 0)),

@@ -20,8 +20,10 @@ STAGE = {
     "judge": 1,
     "filter": 1,
     "metadata": 1,
-    "mix": 1,
+    "subset": 1,
+    "mix": 2,
     "train": 2,
+    "study": 1,
     "report": 1,
     "provenance": 1,
 }

@@ -254,6 +254,26 @@ def distribution_metrics(
     return entries
 
 
+def metric_values(
+    real: np.ndarray, synthetic: np.ndarray, model: str, seed: int
+) -> dict[str, float]:
+    """Compute every distribution metric, without intervals and floors.
+
+    Parameters
+    ----------
+    real, synthetic, model, seed
+        As in `distribution_metrics`.
+
+    Returns
+    -------
+    dict
+        Metric to value; those that can't be had are left out.
+    """
+    _require_comparable(real, synthetic)
+    found = _measure(Comparison(real, synthetic, model, seed))
+    return {name: entry.value for name, entry in found.items() if entry.value is not None}
+
+
 def _measure(sets: Comparison) -> dict[str, Estimate]:
     return {name: found for metric in METRICS for name, found in metric(sets).items()}
 

@@ -223,6 +223,7 @@ def _counts(mixed: pd.DataFrame) -> dict:
     return {
         "train_real": int((train["origin"] == "real").sum()),
         "train_synthetic": int((train["origin"] == "synthetic").sum()),
+        "train_classical": int((train["origin"] == "classical").sum()),
         "val": int((mixed["split"] == "val").sum()),
         "test": int((mixed["split"] == "test").sum()),
     }

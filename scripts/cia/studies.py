@@ -1,0 +1,136 @@
+"""Studies: what a question to a dataset takes, as datasets, mixes and arms.
+
+Every arm of a replicate stands on its own draw of N real images, which is a dataset of its own (a
+*subset*), so that condition maps, synthetic images, scores and judges know no other picture. Light
+on purpose: the Snakefile imports it for every dry run.
+"""
+
+from collections.abc import Iterator
+from copy import deepcopy
+
+RANDOM = "at_random"
+"""The selection of the arms that choose at random: best ranks are those of a hash."""
+
+
+def with_studies(config: dict) -> dict:
+    """Return the config with the subsets, mixes and the selection that its studies take."""
+    full = deepcopy(config)
+    for name, study in config["studies"].items():
+        for draw in study["seeds"]:
+            for real in sizes(study):
+                full["datasets"][subset(name, real, draw)] = _subset_entry(config, study, real, draw)
+        full["mixes"] |= _mixes(name, study, config)
+        full["selections"][RANDOM] = {"method": "all"}
+    return full
+
+
+def sizes(study: dict) -> list[int]:
+    """List the numbers of real images of a study's learning curve, N and 2N among them."""
+    return sorted({*study["curve"], study["real"], 2 * study["real"]})
+
+
+def subset(name: str, real: int, draw: int) -> str:
+    """Name the dataset of one draw of real images."""
+    return f"{name}.real{real}.seed{draw}"
+
+
+def study_arms(config: dict) -> list[dict]:
+    """List the arms of all studies, each with every seed.
+
+    Returns
+    -------
+    list of dict
+        study, name, kind (real, duplicated, classical, random, selection, all, ratio, variation,
+        twice, curve), real, ratio (added images per real one), and as in `cia.config.arms`
+        dataset, controlnet, selection, mix, trainer, seed.
+    """
+    return [
+        arm
+        for name, study in config["studies"].items()
+        for draw in study["seeds"]
+        for arm in _arms(name, study, draw, config)
+    ]
+
+
+def study_sets(config: dict) -> list[dict]:
+    """List the image sets that studies take, as `cia.config.generated_sets` does."""
+    return [
+        {
+            "dataset": subset(name, study["real"], draw),
+            "controlnet": controlnet,
+            "features": study["features"],
+            "judges": study["judges"],
+            "selections": [RANDOM, *study["selections"]],
+        }
+        for name, study in config["studies"].items()
+        for draw in study["seeds"]
+        for controlnet in [study["controlnet"], *study["others"]]
+    ]
+
+
+def _subset_entry(config: dict, study: dict, real: int, draw: int) -> dict:
+    source = config["datasets"][study["dataset"]]
+    return {
+        "task": source["task"],
+        "classes": source["classes"],
+        "subset": {"dataset": study["dataset"], "real": real, "draw": draw},
+    }
+
+
+def _mix(**settings) -> dict:
+    plain = {"synthetic": 0, "unit": "ratio", "keep_training_size": False, "duplicate": 1}
+    return plain | {"classical": None} | settings
+
+
+def _mixes(name: str, study: dict, config: dict) -> dict[str, dict]:
+    ratio = study["ratio"]
+    mixes = {"real": _mix(), "duplicated": _mix(duplicate=1 + ratio)}
+    for value in {ratio, *study["ratios"], _all(study, config)}:
+        mixes[f"plus{value:g}"] = _mix(synthetic=value)
+    if study["classical"]:
+        mixes["classical"] = _mix(classical={"ratio": ratio, "augmentation": study["classical"]})
+    return {f"{name}.{key}": mix for key, mix in mixes.items()}
+
+
+def _all(study: dict, config: dict) -> int:
+    return config["controlnets"][study["controlnet"]]["variants"]
+
+
+def _arms(name: str, study: dict, draw: int, config: dict) -> Iterator[dict]:
+    real, ratio = study["real"], study["ratio"]
+
+    def arm(arm_name, kind, mix, added=0.0, size=real, controlnet="none", selection="none"):
+        return {
+            "study": name,
+            "name": arm_name,
+            "kind": kind,
+            "real": size,
+            "ratio": added,
+            "dataset": subset(name, size, draw),
+            "controlnet": controlnet,
+            "selection": selection,
+            "mix": f"{name}.{mix}",
+            "trainer": study["trainer"],
+            "seed": draw,
+        }
+
+    def synthetic(arm_name, kind, added, controlnet=study["controlnet"], selection=RANDOM):
+        return arm(arm_name, kind, f"plus{added:g}", added, real, controlnet, selection)
+
+    for size in sizes(study):
+        kind = {real: "real", 2 * real: "twice"}.get(size, "curve")
+        yield arm(f"{size} real", kind, "real", size=size)
+    yield arm("duplicated", "duplicated", "duplicated", ratio)
+    if study["classical"]:
+        yield arm("classical", "classical", "classical", ratio)
+    yield synthetic("random", "random", ratio)
+    for selection in study["selections"]:
+        yield synthetic(selection, "selection", ratio, selection=selection)
+    for controlnet in study["others"]:
+        yield synthetic(controlnet, "variation", ratio, controlnet)
+    everything = float(_all(study, config))
+    if everything != ratio:
+        yield synthetic("all", "all", everything)
+    for value in study["ratios"]:
+        if value not in (ratio, everything):
+            yield synthetic(f"ratio {value:g}", "ratio", value)

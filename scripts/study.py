@@ -1,0 +1,82 @@
+"""Say whether synthetic images helped, how sure that is, and how many real ones they are worth."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cia.evidence.resampling import draw_images
+from cia.evidence.results import METRIC, TestImages, read_run, read_truth
+from cia.evidence.study import Arm, summarize_study
+from cia.files import write_text, write_yaml
+from cia.jobs import run
+from cia.progress import track
+from cia.reporting.study import draw_figures, study_markdown, study_table
+from cia.tables import write_table
+
+
+def main(job):
+    images, truth = read_truth(job.input.mixes[0], job.input.labels)
+    test = TestImages(images, truth, draw_images(len(images), seed=job.params.seed))
+    runs = {}
+    arms = list(zip(job.params.arms, job.input.models, job.input.tests, job.input.mixes, strict=True))
+    for arm, model, tested, mix in track(arms, len(arms), "trainings"):
+        paths = {"model": model, "test": tested, "mix": mix}
+        found = read_run(
+            job.params.task, paths, arm["real"], test, features_of(job, arm), job.params.seed
+        )
+        runs.setdefault(arm["name"], []).append((arm, found))
+    study = summarize_study(
+        [joined(seeds) for seeds in runs.values()],
+        name=job.wildcards.study,
+        metric=METRIC[job.params.task],
+        real=job.params.settings["real"],
+        seeds=job.params.settings["seeds"],
+        images=len(images),
+        seed=job.params.seed,
+    )
+    write_yaml(job.output.study, study)
+    write_table(job.output.table, study_table(study))
+    write_text(job.output.page, study_markdown(study))
+    draw_figures(study, Path(job.output.study).parent)
+
+
+def features_of(job, arm):
+    """The files that describe the synthetic images of an arm, by feature model."""
+    key = (arm["dataset"], arm["controlnet"])
+    sets = [tuple(entry) for entry in job.params.sets]
+    if key not in sets:
+        return {}
+    place, count = sets.index(key), len(sets)
+    return {
+        name: {
+            "real": job.input[f"features_{name}"][place],
+            "synthetic": job.input[f"features_{name}"][count + place],
+            "synthetic_rows": job.input[f"rows_{name}"][count + place],
+            "scores": job.input[f"scores_{name}"][place],
+        }
+        for name in job.params.settings["features"]
+    }
+
+
+def joined(seeds):
+    """One arm from its runs with each seed."""
+    arm, runs = seeds[0][0], [found for _, found in seeds]
+    names = set.intersection(*(set(found.metrics) for found in runs))
+    return Arm(
+        name=arm["name"],
+        kind=arm["kind"],
+        n_real=arm["real"],
+        n_added=runs[0].added,
+        ratio=arm["ratio"],
+        steps=[found.steps for found in runs],
+        scores=np.array([found.score for found in runs]),
+        resampled=np.stack([found.resampled for found in runs]),
+        val=np.array([found.val for found in runs]),
+        metrics={
+            name: float(np.mean([found.metrics[name] for found in runs])) for name in sorted(names)
+        },
+    )
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821

@@ -1,0 +1,17 @@
+"""Draw the real training images of one replicate of a study."""
+
+from cia.jobs import run
+from cia.subsets import draw_subset
+from cia.tables import read_table, write_table
+
+
+def main(job):
+    manifest = read_table(job.input.manifest, "manifest")
+    labels = read_table(job.input.labels, "labels")
+    manifest, labels = draw_subset(manifest, labels, job.params.task, **job.params.settings)
+    write_table(job.output.manifest, manifest, "manifest")
+    write_table(job.output.labels, labels, "labels")
+
+
+if "snakemake" in globals():
+    run(main, snakemake)  # noqa: F821

@@ -1,0 +1,222 @@
+"""Studies: which arms, on which real images; classical augmentation, their control."""
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from cia.augmenting import augment, augment_pictures
+from cia.config import arms, checked, generated_sets, used_config
+from cia.errors import UserError
+from cia.images import load_image, save_png
+from cia.studies import RANDOM, sizes, study_arms, study_sets, subset
+from cia.subsets import draw_subset
+from conftest import ROOT
+
+CLASSICAL = {
+    "rotation": 15,
+    "translate": 0.1,
+    "scale": [0.8, 1.2],
+    "shear": 5,
+    "brightness": 0.0,
+    "contrast": 0.0,
+    "saturation": 0.0,
+    "hue": 0.0,
+    "flip": 0.5,
+}
+
+
+@pytest.fixture
+def config():
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config["controlnets"]["tiny_canny"]["variants"] = 8
+    config["studies"] = {
+        "few": {
+            "dataset": "digits",
+            "real": 20,
+            "curve": [10, 80],
+            "seeds": [3, 5],
+            "controlnet": "tiny_canny",
+            "others": ["tiny_warped"],
+            "ratio": 2,
+            "ratios": [0.5, 2, 4],
+            "selections": ["best_half"],
+            "classical": {"flip": 0},
+            "features": ["tiny"],
+            "judges": ["classifier"],
+            "trainer": "resnet",
+        }
+    }
+    return config
+
+
+def test_a_study_has_every_arm_with_every_seed(config):
+    found = study_arms(checked(config))
+    kinds = {(arm["name"], arm["kind"], arm["real"], arm["ratio"]) for arm in found}
+    assert kinds == {
+        ("10 real", "curve", 10, 0),
+        ("20 real", "real", 20, 0),
+        ("40 real", "twice", 40, 0),
+        ("80 real", "curve", 80, 0),
+        ("duplicated", "duplicated", 20, 2),
+        ("classical", "classical", 20, 2),
+        ("random", "random", 20, 2),
+        ("best_half", "selection", 20, 2),
+        ("tiny_warped", "variation", 20, 2),
+        ("all", "all", 20, 8),
+        ("ratio 0.5", "ratio", 20, 0.5),
+        ("ratio 4", "ratio", 20, 4),
+    }
+    assert len(found) == 2 * len(kinds)
+    assert {arm["seed"] for arm in found} == {3, 5}
+
+
+def test_arms_of_one_seed_share_the_real_images_and_other_seeds_draw_others(config):
+    full = checked(config)
+    for arm in study_arms(full):
+        entry = full["datasets"][arm["dataset"]]["subset"]
+        assert entry == {"dataset": "digits", "real": arm["real"], "draw": arm["seed"]}
+
+
+def test_arms_differ_in_what_they_add_alone(config):
+    full = checked(config)
+    mixes = {arm["name"]: full["mixes"][arm["mix"]] for arm in study_arms(full)}
+    assert mixes["duplicated"]["duplicate"] == 3
+    assert mixes["random"] == mixes["best_half"] == mixes["tiny_warped"]
+    assert mixes["random"]["synthetic"] == 2 and mixes["all"]["synthetic"] == 8
+    assert mixes["classical"]["classical"]["ratio"] == 2
+    assert {arm["trainer"] for arm in study_arms(full)} == {"resnet"}
+
+
+def test_studies_leave_experiments_and_their_report_alone(config):
+    without = copy.deepcopy(config)
+    without["studies"] = {}
+    full = checked(config)
+    assert arms(full) == arms(checked(without))
+    assert generated_sets(full) == generated_sets(checked(without))
+    names = {(entry["dataset"], entry["controlnet"]) for entry in study_sets(full)}
+    assert names == {
+        (subset("few", 20, draw), name) for draw in (3, 5) for name in ("tiny_canny", "tiny_warped")
+    }
+    assert all(RANDOM in entry["selections"] for entry in study_sets(full))
+
+
+def test_provenance_knows_what_a_study_names(config):
+    config["experiments"] = []
+    used = used_config(checked(config))
+    assert set(used["trainers"]) == {"resnet"} and set(used["datasets"]) == {"digits"}
+    assert set(used["controlnets"]) == {"tiny_canny", "tiny_warped"}
+
+
+def test_a_learning_curve_has_n_and_twice_n():
+    assert sizes({"real": 50, "curve": [25, 100, 400]}) == [25, 50, 100, 400]
+
+
+@pytest.mark.parametrize(
+    "key, value, words",
+    [
+        ("dataset", "digts", ["studies.few.dataset", "'digits'"]),
+        ("trainer", "yolov8n", ["studies.few.trainer", "'yolo'"]),
+        ("others", ["tiny_recombined"], ["studies.few.others", "'recombine'"]),
+        ("ratios", [9], ["studies.few", "ratio of 9", "8 `variants`", "'tiny_canny'"]),
+        ("selections", ["best"], ["studies.few.selections", "'best'"]),
+        ("sead", 1, ["studies.few", "'sead'", "'seeds'"]),
+    ],
+)
+def test_mistakes_are_named(config, key, value, words):
+    config["studies"]["few"][key] = value
+    with pytest.raises(UserError) as error:
+        checked(config)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_a_study_wants_a_number_of_steps(config):
+    config["trainers"]["resnet"] |= {"steps": None, "epochs": 5}
+    with pytest.raises(UserError, match="'resnet' trains for epochs.*give it `steps`"):
+        checked(config)
+
+
+@pytest.fixture
+def stock():
+    manifest = pd.DataFrame({"id": [f"{n:03d}" for n in range(60)]})
+    labels = pd.DataFrame({"id": manifest["id"], "label": [str(n % 3) for n in range(60)]})
+    return manifest, labels
+
+
+def test_a_larger_draw_contains_the_smaller_and_every_class_alike(stock):
+    small, labels = draw_subset(*stock, "classification", "digits", 9, 1)
+    large, _ = draw_subset(*stock, "classification", "digits", 30, 1)
+    other, _ = draw_subset(*stock, "classification", "digits", 9, 2)
+    assert set(small["id"]) < set(large["id"]) and set(small["id"]) != set(other["id"])
+    assert labels["label"].value_counts().to_dict() == {"0": 3, "1": 3, "2": 3}
+    assert labels["id"].tolist() == small["id"].tolist()
+
+
+def test_other_pictures_in_the_stock_change_no_order_of_draws(stock):
+    manifest, labels = stock
+    drawn, _ = draw_subset(manifest, labels, "detection", "scenes", 20, 0)
+    fewer = manifest[manifest["id"] != drawn["id"].iloc[0]]
+    again, _ = draw_subset(fewer, labels, "detection", "scenes", 20, 0)
+    assert len(set(drawn["id"]) & set(again["id"])) == 19
+
+
+def test_a_stock_that_is_too_small_is_named(stock):
+    with pytest.raises(UserError, match="61 real training images.*'digits' has 60"):
+        draw_subset(*stock, "classification", "digits", 61, 0)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A bright square on a dark, even ground, at the same place as its box."""
+    rows = []
+    for number in range(3):
+        pixels = np.full((48, 64, 3), 40, np.uint8)
+        pixels[10:26, 20:44] = 230
+        save_png(tmp_path / f"{number}.png", pixels)
+        box = f"1 {32 / 64} {18 / 48} {24 / 64} {16 / 48}"
+        rows.append({"id": str(number), "image": str(tmp_path / f"{number}.png"), "label": box})
+    return pd.DataFrame(rows)
+
+
+def test_boxes_move_with_their_objects(pictures, tmp_path):
+    made = augment_pictures(
+        pictures, {"ratio": 8, "augmentation": CLASSICAL}, "detection", 0, tmp_path / "out"
+    )
+    assert len(made) == 24 and made["id"].is_unique
+    assert made["sha256"].nunique() > 20
+    for row in made.itertuples():
+        pixels = load_image(row.image)
+        assert pixels.shape == (48, 64, 3)
+        assert row.label.startswith("1 ") and "\n" not in row.label
+        cx, cy, w, h = (float(value) for value in row.label.split()[1:])
+        ys, xs = np.nonzero(pixels[..., 0] > 135)
+        found = [xs.min() / 64, ys.min() / 48, (xs.max() + 1) / 64, (ys.max() + 1) / 48]
+        box = [cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]
+        np.testing.assert_allclose(found, box, atol=0.04)
+
+
+def test_augmentation_depends_on_seed_source_and_number_alone(pictures, tmp_path):
+    settings = {"ratio": 2, "augmentation": CLASSICAL}
+    whole = augment_pictures(pictures, settings, "detection", 0, tmp_path / "a")
+    alone = augment_pictures(pictures.iloc[1:2], settings, "detection", 0, tmp_path / "b")
+    other = augment_pictures(pictures, settings, "detection", 1, tmp_path / "c")
+    digests = whole.set_index("id")["sha256"]
+    assert digests[alone["id"]].tolist() == alone["sha256"].tolist()
+    assert not set(other["sha256"]) & set(whole["sha256"])
+
+
+def test_an_object_that_left_the_picture_has_no_box():
+    pixels = np.full((40, 40, 3), 60, np.uint8)
+    settings = CLASSICAL | {"rotation": 0, "shear": 0, "translate": 0.9, "flip": 0}
+    labels = [augment(pixels, "0 0.05 0.05 0.1 0.1", settings, (0, "a", n))[1] for n in range(40)]
+    assert "" in labels
+    assert all(len(label.split()) in (0, 5) for label in labels)
+
+
+def test_a_classification_keeps_its_label(pictures, tmp_path):
+    labeled = pictures.assign(label="7")
+    settings = {"ratio": 1.5, "augmentation": CLASSICAL}
+    made = augment_pictures(labeled, settings, "classification", 0, tmp_path / "out")
+    assert made["label"].tolist() == ["7"] * 4
