@@ -22,7 +22,7 @@ demo: $(VENV)/installed ## Run the whole workflow on the embedded default and pr
 	@cat results/report/summary.md
 
 test: $(VENV)/installed ## Run every test
-	pytest
+	pytest -n 2 --dist loadfile
 
 test-slurm: $(VENV)/installed ## Run the demo on a real Slurm, installed and started for it (root on Debian)
 	CONFIG=$(CONFIG) tests/slurm/run

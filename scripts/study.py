@@ -25,15 +25,13 @@ def main(job):
             job.params.task, paths, arm["real"], test, features_of(job, arm), job.params.seed
         )
         runs.setdefault(arm["name"], []).append((arm, found))
-    study = summarize_study(
-        [joined(seeds) for seeds in runs.values()],
-        name=job.wildcards.study,
-        metric=METRIC[job.params.task],
-        real=job.params.settings["real"],
-        seeds=job.params.settings["seeds"],
-        images=len(images),
-        seed=job.params.seed,
-    )
+    joined = [join(seeds) for seeds in runs.values()]
+    study = {
+        "study": job.wildcards.study,
+        "settings": job.params.settings,
+        "steps": sorted({found.steps for seeds in runs.values() for _, found in seeds}),
+        **summarize_study(joined, len(images), METRIC[job.params.task]),
+    }
     write_yaml(job.output.study, study)
     write_table(job.output.table, study_table(study))
     write_text(job.output.page, study_markdown(study))
@@ -58,7 +56,7 @@ def features_of(job, arm):
     }
 
 
-def joined(seeds):
+def join(seeds):
     """One arm from its runs with each seed."""
     arm, runs = seeds[0][0], [found for _, found in seeds]
     names = set.intersection(*(set(found.metrics) for found in runs))
@@ -68,7 +66,6 @@ def joined(seeds):
         n_real=arm["real"],
         n_added=runs[0].added,
         ratio=arm["ratio"],
-        steps=[found.steps for found in runs],
         scores=np.array([found.score for found in runs]),
         resampled=np.stack([found.resampled for found in runs]),
         val=np.array([found.val for found in runs]),
