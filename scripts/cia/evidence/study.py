@@ -1,11 +1,13 @@
 """A study in one plain dict: what each arm reaches, what that is worth, and what is shown."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from cia.directions import METRICS, SCORES
 from cia.errors import UserError
 from cia.evidence.correlations import rank_correlation
 from cia.evidence.equivalents import Curve, equivalent_real, gap_closed
@@ -227,6 +229,7 @@ def _correlations(arms: Sequence[Arm]) -> dict[str, dict]:
     for name in dict.fromkeys(name for arm in added for name in arm.metrics):
         values = [arm.metrics.get(name) for arm in added]
         found[name] = {
+            "better": _better(name),
             "raw": asdict(rank_correlation(values, scores)),
             "partial": asdict(rank_correlation(values, scores, ratios)),
         }
@@ -235,6 +238,13 @@ def _correlations(arms: Sequence[Arm]) -> dict[str, dict]:
         for entry, p in zip(found.values(), adjusted, strict=True):
             entry[kind]["p_holm"] = p
     return found
+
+
+def _better(name: str) -> str | None:
+    """Return which end of a metric, or mean score, is the better one, by the name in its name."""
+    directions = METRICS | SCORES
+    words = [word.removeprefix("mean_") for word in re.split(r"\W+", name)]
+    return next((directions[word] for word in words if word in directions), None)
 
 
 def _number(value: float | None) -> float | None:
@@ -377,7 +387,9 @@ def share_words(share: dict) -> str:
     """Write the share of the gap: `64 % [31 %, 110 %]`, or a dash."""
     if share["value"] is None:
         return "-"
-    return _bracket(share["value"], share["low"], share["high"], lambda value: f"{value:.0%}")
+    return _bracket(
+        share["value"], share["low"], share["high"], lambda value: f"{100 * value:.0f} %"
+    )
 
 
 def _bracket(
