@@ -18,7 +18,9 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-if not {"experiments", "studies"} & set(config):  # the demo, unless a file of yours says what to run
+if not {"experiments", "studies"} & set(
+    config
+):  # the demo, unless a file of yours says what to run
 
     configfile: "config/config.yaml"
 

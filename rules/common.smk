@@ -154,7 +154,7 @@ def get_metadata():
 
 
 def get_studies():
-    return [f"results/studies/{study}/study.yaml" for study in config["studies"]]
+    return [f"results/studies/{study}/study.md" for study in config["studies"]]
 
 
 def get_set(wildcards):

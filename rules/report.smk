@@ -230,7 +230,9 @@ rule summary:
         runtime=30,
     params:
         datasets=[{"dataset": entry["dataset"]} for entry in REPORTED],
-        sets=[{"dataset": entry["dataset"], "controlnet": entry["controlnet"]} for entry in REPORTED],
+        sets=[
+            {"dataset": entry["dataset"], "controlnet": entry["controlnet"]} for entry in REPORTED
+        ],
         selections=SELECTED,
         metrics=MEASURED,
         arms=ARMS,

@@ -33,8 +33,6 @@ rule study:
         unpack(get_study_inputs),
     output:
         study="results/studies/{study}/study.yaml",
-        table="results/studies/{study}/arms.csv",
-        page="results/studies/{study}/arms.md",
     log:
         "logs/study/{study}.log",
     benchmark:
@@ -54,3 +52,58 @@ rule study:
         version=STAGE["study"],
     script:
         "../scripts/study.py"
+
+
+rule report_study:
+    """Draw a study's figures, and write its table."""
+    input:
+        study="results/studies/{study}/study.yaml",
+    output:
+        html=report(
+            "results/studies/{study}/study.html",
+            caption="../resources/report/study.rst",
+            category="Did it help?",
+            labels={"study": "{study}", "figure": "1 what it shows"},
+        ),
+        differences=report(
+            "results/studies/{study}/differences.png",
+            caption="../resources/report/study_differences.rst",
+            category="Did it help?",
+            labels={"study": "{study}", "figure": "2 differences to the control"},
+        ),
+        learning_curve=report(
+            "results/studies/{study}/learning_curve.png",
+            caption="../resources/report/study_learning_curve.rst",
+            category="Did it help?",
+            labels={"study": "{study}", "figure": "3 worth in real images"},
+        ),
+        ratios=report(
+            "results/studies/{study}/ratios.png",
+            caption="../resources/report/study_ratios.rst",
+            category="Did it help?",
+            labels={"study": "{study}", "figure": "4 how many synthetic images"},
+        ),
+        correlations=report(
+            "results/studies/{study}/correlations.png",
+            caption="../resources/report/study_correlations.rst",
+            category="Did it help?",
+            labels={"study": "{study}", "figure": "5 which metric foretold it"},
+        ),
+        table="results/studies/{study}/arms.csv",
+        page="results/studies/{study}/study.md",
+    log:
+        "logs/report_study/{study}.log",
+    benchmark:
+        "benchmarks/report_study/{study}.tsv"
+    retries: 0
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        version=STAGE["report"],
+    script:
+        "../scripts/report_study.py"

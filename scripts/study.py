@@ -1,24 +1,22 @@
 """Say whether synthetic images helped, how sure that is, and how many real ones they are worth."""
 
-from pathlib import Path
-
 import numpy as np
 
 from cia.evidence.resampling import draw_images
 from cia.evidence.results import METRIC, TestImages, read_run, read_truth
 from cia.evidence.study import Arm, summarize_study
-from cia.files import write_text, write_yaml
+from cia.files import write_yaml
 from cia.jobs import run
 from cia.progress import track
-from cia.reporting.study import draw_figures, study_markdown, study_table
-from cia.tables import write_table
 
 
 def main(job):
     images, truth = read_truth(job.input.mixes[0], job.input.labels)
     test = TestImages(images, truth, draw_images(len(images), seed=job.params.seed))
     runs = {}
-    arms = list(zip(job.params.arms, job.input.models, job.input.tests, job.input.mixes, strict=True))
+    arms = list(
+        zip(job.params.arms, job.input.models, job.input.tests, job.input.mixes, strict=True)
+    )
     for arm, model, tested, mix in track(arms, len(arms), "trainings"):
         paths = {"model": model, "test": tested, "mix": mix}
         found = read_run(
@@ -33,9 +31,6 @@ def main(job):
         **summarize_study(joined, len(images), METRIC[job.params.task]),
     }
     write_yaml(job.output.study, study)
-    write_table(job.output.table, study_table(study))
-    write_text(job.output.page, study_markdown(study))
-    draw_figures(study, Path(job.output.study).parent)
 
 
 def features_of(job, arm):

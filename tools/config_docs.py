@@ -29,8 +29,9 @@ To change a nested value for one run use a second small file, not `--config`, wh
 arrive as text.
 
 The tables `datasets`, `conditions`, `variations`, `prompts`, `controlnets`, `features`, `judges`,
-`selections`, `mixes` and `trainers` name settings; `experiments` combines the names, `studies` asks
-with them whether synthetic images help. A name stands in the paths of what it makes. A changed setting reruns what depends on it and nothing else; unused
+`selections`, `mixes` and `trainers` name settings; `experiments` combines the names, and `studies`
+asks with them whether synthetic images help. A name stands in the paths of what it makes. A changed
+setting reruns what depends on it and nothing else; unused
 entries cost nothing.
 
 A mistake stops the run at once, with the key and what it may be.

@@ -107,7 +107,9 @@ def _transform(settings: dict, fill: list[float]) -> v2.Transform:
             ),
             v2.ColorJitter(*jitter),
             v2.ClampBoundingBoxes(),
-            v2.SanitizeBoundingBoxes(min_size=_LEAST_SIDE, labels_getter=lambda sample: sample["labels"]),
+            v2.SanitizeBoundingBoxes(
+                min_size=_LEAST_SIDE, labels_getter=lambda sample: sample["labels"]
+            ),
         ]
     )
 

@@ -101,7 +101,7 @@ def arms(config: dict) -> list[dict]:
 
 
 def generated_sets(config: dict) -> list[dict]:
-    """List the image sets of experiments: dicts dataset, controlnet, features, judges, selections."""
+    """List experiments' image sets: dicts dataset, controlnet, features, judges, selections."""
     found: dict[tuple, dict] = {}
     for experiment in config["experiments"]:
         for controlnet in experiment["controlnets"]:

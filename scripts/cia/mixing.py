@@ -46,8 +46,8 @@ def choose_entries(
     Returns
     -------
     pandas.DataFrame
-        Columns id, image, label, split, origin (real, synthetic or classical); one row per entry, so a
-        duplicated picture has several.
+        Columns id, image, label, split, origin (real, synthetic or classical); one row per entry,
+        so a duplicated picture has several.
 
     Raises
     ------

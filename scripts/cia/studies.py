@@ -18,7 +18,9 @@ def with_studies(config: dict) -> dict:
     for name, study in config["studies"].items():
         for draw in study["seeds"]:
             for real in sizes(study):
-                full["datasets"][subset(name, real, draw)] = _subset_entry(config, study, real, draw)
+                full["datasets"][subset(name, real, draw)] = _subset_entry(
+                    config, study, real, draw
+                )
         full["mixes"] |= _mixes(name, study, config)
         full["selections"][RANDOM] = {"method": "all"}
     return full

@@ -17,7 +17,7 @@ from cia.reporting.study import (
     draw_correlations,
     draw_figures,
     study_cells,
-    study_markdown,
+    study_pages,
     study_table,
 )
 
@@ -84,7 +84,7 @@ def test_the_table_for_people_says_what_the_study_says(study):
     assert cells[LONG][column] == f"{gap['mean']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
     assert cells["50 real"]["worth as many real images [95 % interval]"] == ""
     assert "share of the gap to 100 real closed [95 % interval]" in table.headers
-    page = study_markdown(study)
+    page = study_pages(study)[0]
     assert all(sentence in page for sentence in study["verdict"]) and LONG in page
 
 
@@ -122,7 +122,7 @@ def test_figures_are_drawn_whatever_is_missing(tmp_path, seeds):
         arm |= {"low": None, "high": None}
     for number, study in enumerate((few, same)):
         draw_figures(study, tmp_path / str(number))
-        study_markdown(study)
+        study_pages(study)
         assert {path.stem for path in (tmp_path / str(number)).iterdir()} == set(FIGURES)
 
 

@@ -24,7 +24,7 @@ from cia.reporting.style import (
     new_figure,
     save_figure,
 )
-from cia.reporting.tables import Table, markdown_page
+from cia.reporting.tables import Table, html_page, markdown_page
 
 SHOWN = 0.05
 """A difference is shown where its p value, after Holm's correction, is below this."""
@@ -108,8 +108,8 @@ def study_cells(study: Mapping) -> Table:
     return Table(headers, rows, range(1, len(headers)))
 
 
-def study_markdown(study: Mapping) -> str:
-    """Return the page of a study: what it shows in words, the table, and how to read it."""
+def study_pages(study: Mapping) -> tuple[str, str]:
+    """Return the page of a study, as Markdown and as HTML: in words, the table, how to read it."""
     title = f"Study {study['study']}: did the synthetic images help?"
     notes = [
         f"Score: {study['metric']} on the real test images, mean over seeds.",
@@ -121,7 +121,8 @@ def study_markdown(study: Mapping) -> str:
         "Worth as many real images: how many real images alone reach the same score, read off the "
         "learning curve.",
     ]
-    return markdown_page(title, [list(study["verdict"]), study_cells(study), notes])
+    parts = [list(study["verdict"]), study_cells(study), notes]
+    return markdown_page(title, parts), html_page(title, parts)
 
 
 def draw_figures(study: Mapping, folder: str | Path) -> None:
