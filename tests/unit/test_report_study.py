@@ -139,8 +139,8 @@ def test_long_names_stay_within_the_figure(study, tmp_path, name):
 
 
 def test_right_of_zero_the_better_arms_have_the_better_metric(study, tmp_path):
-    assert _turned({"better": "lower"}, -0.8) == 0.8
-    assert _turned({"better": "higher"}, -0.8) == -0.8 == _turned({"better": None}, -0.8)
+    assert _turned("lower", -0.8) == 0.8
+    assert _turned("higher", -0.8) == -0.8 == _turned(None, -0.8)
     assert study["correlations"]["tiny.fid"]["better"] == "lower"
     assert study["correlations"]["tiny.precision"]["better"] == "higher"
     assert study["correlations"]["tiny.fid"]["raw"]["arms"] == 5

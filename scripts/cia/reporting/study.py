@@ -204,7 +204,7 @@ def draw_correlations(path: str | Path, study: Mapping, title: str, about: dict[
         words = "No metric of added images was given"
         return _draw_nothing(path, title, words, about)
     entries = sorted(study["correlations"].items(), key=lambda item: -_agreement(item[1]))
-    names = [_metric_words(name, entry) for name, entry in entries]
+    names = [_metric_words(name) for name, _ in entries]
     heights = sum(_lines(name) for name in names)
     with figure_style():
         figure = new_figure(2.0 + 0.36 * heights)
@@ -213,10 +213,10 @@ def draw_correlations(path: str | Path, study: Mapping, title: str, about: dict[
         y = 0.0
         for (_, entry), name in zip(entries, names, strict=True):
             y += _lines(name) / 2
-            for kind, offset in (("raw", -0.17), ("partial", 0.17)):
-                _draw_correlation(axes, y + offset, entry, kind)
-            _at_left(axes, y, name)
-            _at_right(axes, y, f"{entry['partial']['arms']} arms")
+            _draw_correlation(axes, y - 0.17, entry["better"], entry["raw"], "raw")
+            _draw_correlation(axes, y + 0.17, entry["better"], entry["partial"], "partial")
+            _at_left(axes, y, name, fontsize=9)
+            _at_right(axes, y, f"{_better_words(entry)}, {entry['raw']['arms']} arms")
             y += _lines(name) / 2
         axes.set_xlim(-1.05, 1.05)
         _set_rows(axes, heights)
@@ -482,34 +482,34 @@ def _curve_legend(base: Mapping | None) -> list[Line2D]:
     return handles
 
 
-def _turned(entry: Mapping, value: float) -> float:
+def _turned(better: str | None, value: float) -> float:
     """Return a correlation so that positive is: the better arms had the better metric."""
-    return -value if entry["better"] == "lower" else value
+    return -value if better == "lower" else value
 
 
 def _agreement(entry: Mapping) -> float:
     rho = entry["partial"]["rho"]
-    return -2.0 if rho is None else _turned(entry, rho)
+    return -2.0 if rho is None else _turned(entry["better"], rho)
 
 
-def _metric_words(name: str, entry: Mapping) -> str:
-    better = f"({entry['better']} is better)" if entry["better"] else "(sign as it is)"
-    lines = textwrap.wrap(name, 34)
-    if len(lines[-1]) + len(better) < 34:
-        return "\n".join([*lines[:-1], f"{lines[-1]} {better}"])
-    return "\n".join([*lines, better])
+def _metric_words(name: str) -> str:
+    return "\n".join(textwrap.wrap(name, 36, break_long_words=False, break_on_hyphens=False))
 
 
-def _draw_correlation(axes: Axes, y: float, entry: Mapping, kind: str) -> None:
-    found, style = entry[kind], _correlation_marks(kind)
+def _better_words(entry: Mapping) -> str:
+    return f"{entry['better']} is better" if entry["better"] else "sign as it is"
+
+
+def _draw_correlation(axes: Axes, y: float, better: str | None, found: Mapping, kind: str) -> None:
+    style = _correlation_marks(kind)
     if found["rho"] is None:
-        if kind == "partial":
-            words = textwrap.shorten(f"undefined: {found['reason']}", 90)
-            axes.text(-1, y, words, va="center", fontsize=8, color=MUTED)
+        words = textwrap.shorten(f"{kind} undefined: {found['reason']}", 90)
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+        axes.text(-1, y, words, va="center", fontsize=7.5, color=style["color"], bbox=paper)
         return
-    ends = [_turned(entry, found["low"]), _turned(entry, found["high"])]
+    ends = [_turned(better, found["low"]), _turned(better, found["high"])]
     axes.plot(ends, [y, y], color=style["color"], linewidth=1.6, zorder=2)
-    axes.plot(_turned(entry, found["rho"]), y, **style)
+    axes.plot(_turned(better, found["rho"]), y, **style)
 
 
 def _correlation_marks(kind: str) -> dict:
