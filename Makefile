@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: demo test test-slurm lint format bench check-model train-model lock clean help
+.PHONY: demo study publish-study test test-slurm lint format bench check-model train-model lock clean help
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,14 @@ demo: $(VENV)/installed ## Run the whole workflow on the embedded default and pr
 	snakemake --cores $(CORES)
 	snakemake --cores 1 --quiet all --report results/report/report.html
 	@cat results/report/summary.md
+
+study: $(VENV)/installed ## Ask whether synthetic images help: every arm with every seed (an hour and more on 2 cores)
+	snakemake --cores $(CORES) --configfile config/study.yaml study_all
+	snakemake --cores 1 --quiet all --configfile config/study.yaml --report results/studies/report.html study_all
+	@cat results/studies/*/study.md
+
+publish-study: $(VENV)/installed ## Put the tables and figures of results/studies into README.md and docs/studies
+	python tools/publish_studies.py
 
 test: $(VENV)/installed ## Run every test
 	pytest -n 2 --dist loadfile
