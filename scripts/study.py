@@ -61,6 +61,7 @@ def join(seeds):
         n_real=arm["real"],
         n_added=runs[0].added,
         ratio=arm["ratio"],
+        against=arm["against"],
         scores=np.array([found.score for found in runs]),
         resampled=np.stack([found.resampled for found in runs]),
         val=np.array([found.val for found in runs]),

@@ -283,17 +283,23 @@ def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
     tables |= {"features": "features", "judges": "judges", "selections": "selections"}
     for field, table in (tables | {"trainer": "trainers"}).items():
         yield from _unknown(config, f"{key}.{field}", table, study)
+    for pair in study["filtered"]:
+        yield from _unknown(config, f"{key}.filtered.selection", "selections", pair)
+        if pair["controlnet"] not in study["others"]:
+            yield f"{key}.filtered: {pair['controlnet']!r} is none of `others`; add it there"
     if config["trainers"].get(study["trainer"], {}).get("steps", 0) is None:
         yield (
             f"{key}.trainer: {study['trainer']!r} trains for epochs, which are more steps for a "
             "larger training set; give it `steps`, so that all arms see as many"
         )
-    variants = config["controlnets"].get(study["controlnet"], {}).get("variants", 0)
-    for value in (study["ratio"], *study["ratios"]):
-        if 0 < variants < value:
+    asked = dict.fromkeys(study["others"], study["ratio"])
+    asked[study["controlnet"]] = max(study["ratio"], *study["ratios"], 0)
+    for controlnet, value in asked.items():
+        variants = config["controlnets"].get(controlnet, {}).get("variants", value)
+        if variants < value:
             yield (
                 f"{key}: a ratio of {value:g} takes more images than the {variants} `variants` "
-                f"of {study['controlnet']!r}"
+                f"of {controlnet!r}"
             )
     yield from _unfit_trainers(config, f"{key}.trainer", {**study, "trainers": [study["trainer"]]})
     everything = [study["controlnet"], *study["others"]]

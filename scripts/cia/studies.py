@@ -43,8 +43,9 @@ def study_arms(config: dict) -> list[dict]:
     -------
     list of dict
         study, name, kind (real, duplicated, classical, random, selection, all, ratio, variation,
-        twice, curve), real, ratio (added images per real one), and as in `cia.config.arms`
-        dataset, controlnet, selection, mix, trainer, seed.
+        twice, curve), real, ratio (added images per real one), against (the arm with as many of the
+        same images at random, or None), and as in `cia.config.arms` dataset, controlnet, selection,
+        mix, trainer, seed.
     """
     return [
         arm
@@ -62,12 +63,19 @@ def study_sets(config: dict) -> list[dict]:
             "controlnet": controlnet,
             "features": study["features"],
             "judges": study["judges"],
-            "selections": [RANDOM, *study["selections"]],
+            "selections": [RANDOM, *_selections(study, controlnet)],
         }
         for name, study in config["studies"].items()
         for draw in study["seeds"]
         for controlnet in [study["controlnet"], *study["others"]]
     ]
+
+
+def _selections(study: dict, controlnet: str) -> list[str]:
+    """List the selections that a study's arms make from one controlnet's images."""
+    if controlnet == study["controlnet"]:
+        return study["selections"]
+    return [pair["selection"] for pair in study["filtered"] if pair["controlnet"] == controlnet]
 
 
 def _subset_entry(config: dict, study: dict, real: int, draw: int) -> dict:
@@ -103,6 +111,7 @@ def _arms(name: str, study: dict, draw: int, config: dict) -> Iterator[dict]:
 
     def arm(arm_name, kind, mix, added=0.0, size=real, controlnet="none", selection="none"):
         return {
+            "against": None,
             "study": name,
             "name": arm_name,
             "kind": kind,
@@ -116,8 +125,11 @@ def _arms(name: str, study: dict, draw: int, config: dict) -> Iterator[dict]:
             "seed": draw,
         }
 
-    def synthetic(arm_name, kind, added, controlnet=study["controlnet"], selection=RANDOM):
-        return arm(arm_name, kind, f"plus{added:g}", added, real, controlnet, selection)
+    def synthetic(
+        arm_name, kind, added, controlnet=study["controlnet"], selection=RANDOM, than=None
+    ):
+        found = arm(arm_name, kind, f"plus{added:g}", added, real, controlnet, selection)
+        return found | {"against": than}
 
     for size in sizes(study):
         kind = {real: "real", 2 * real: "twice"}.get(size, "curve")
@@ -127,9 +139,12 @@ def _arms(name: str, study: dict, draw: int, config: dict) -> Iterator[dict]:
         yield arm("classical", "classical", "classical", ratio)
     yield synthetic("random", "random", ratio)
     for selection in study["selections"]:
-        yield synthetic(selection, "selection", ratio, selection=selection)
+        yield synthetic(selection, "selection", ratio, selection=selection, than="random")
     for controlnet in study["others"]:
-        yield synthetic(controlnet, "variation", ratio, controlnet)
+        yield synthetic(controlnet, "variation", ratio, controlnet, than="random")
+    for pair in study["filtered"]:
+        chosen = f"{pair['controlnet']}, {pair['selection']}"
+        yield synthetic(chosen, "selection", ratio, *pair.values(), than=pair["controlnet"])
     everything = float(_all(study, config))
     if everything != ratio:
         yield synthetic("all", "all", everything)

@@ -286,7 +286,7 @@ LEVELS = {
 def arms_of_a_study(noise=0.004, seeds=5):
     scores, drawn = flat(list(LEVELS.values()), seeds=seeds, noise=noise, images=noise)
     return [
-        Arm(name, kind, n, added, added / n, own, draws, own + 0.01, {"fid": 9.0 - level})
+        Arm(name, kind, n, added, added / n, own, draws, own + 0.01, None, {"fid": 9.0 - level})
         if added and kind != "duplicated"
         else Arm(name, kind, n, added, added / n, own, draws, own + 0.01)
         for ((name, kind, n, added), level), own, draws in zip(

@@ -47,7 +47,9 @@ def study_of(names=None, seeds=4, images=80, metrics=("tiny.fid", "tiny.precisio
         given = {metric: rng.random() for metric in metrics} if "synthetic" in _kind(kind) else {}
         scores = right.mean(axis=1)
         arms.append(
-            Arm(name, kind, real, added, added / real, scores, right @ shares.T, scores, given)
+            Arm(
+                name, kind, real, added, added / real, scores, right @ shares.T, scores, None, given
+            )
         )
     return {"study": "digits", **summarize_study(arms, images, "accuracy")}
 

@@ -32,6 +32,7 @@ CLASSICAL = {
 def config():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     config["controlnets"]["tiny_canny"]["variants"] = 8
+    config["controlnets"]["tiny_warped"]["variants"] = 4
     config["studies"] = {
         "few": {
             "dataset": "digits",
@@ -43,6 +44,7 @@ def config():
             "ratio": 2,
             "ratios": [0.5, 2, 4],
             "selections": ["best_half"],
+            "filtered": [{"controlnet": "tiny_warped", "selection": "best_half"}],
             "classical": {"flip": 0},
             "features": ["tiny"],
             "judges": ["classifier"],
@@ -64,12 +66,19 @@ def test_a_study_has_every_arm_with_every_seed(config):
         ("classical", "classical", 20, 2),
         ("random", "random", 20, 2),
         ("best_half", "selection", 20, 2),
+        ("tiny_warped, best_half", "selection", 20, 2),
         ("tiny_warped", "variation", 20, 2),
         ("all", "all", 20, 8),
         ("ratio 0.5", "ratio", 20, 0.5),
         ("ratio 4", "ratio", 20, 4),
     }
     assert len(found) == 2 * len(kinds)
+    against = {arm["name"]: arm["against"] for arm in found if arm["against"]}
+    assert against == {
+        "best_half": "random",
+        "tiny_warped": "random",
+        "tiny_warped, best_half": "tiny_warped",
+    }
     assert {arm["seed"] for arm in found} == {3, 5}
 
 
@@ -121,6 +130,12 @@ def test_a_learning_curve_has_n_and_twice_n():
         ("trainer", "yolov8n", ["studies.few.trainer", "'yolo'"]),
         ("others", ["tiny_recombined"], ["studies.few.others", "'recombine'"]),
         ("ratios", [9], ["studies.few", "ratio of 9", "8 `variants`", "'tiny_canny'"]),
+        ("ratio", 5, ["ratio of 5", "4 `variants`", "'tiny_warped'"]),
+        (
+            "filtered",
+            [{"controlnet": "tiny_canny", "selection": "best_half"}],
+            ["studies.few.filtered", "'tiny_canny' is none of `others`"],
+        ),
         ("selections", ["best"], ["studies.few.selections", "'best'"]),
         ("sead", 1, ["studies.few", "'sead'", "'seeds'"]),
     ],

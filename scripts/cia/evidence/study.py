@@ -42,6 +42,8 @@ class Arm:
         Score on every draw of test images, the same draws in every arm, shape (seeds, draws).
     val : numpy.ndarray
         Score on the validation images, shape (seeds,).
+    against : str or None
+        The arm with as many of the same images, chosen at random.
     metrics : dict
         Name of a metric of the added images to its mean over seeds.
     """
@@ -54,6 +56,7 @@ class Arm:
     scores: np.ndarray
     resampled: np.ndarray
     val: np.ndarray
+    against: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -142,7 +145,7 @@ def _row(
         equivalent = asdict(equivalent_real(curve, arm.scores, arm.resampled, images))
     if worth and real and twice:
         share = asdict(gap_closed(*((x.scores, x.resampled) for x in (arm, real, twice)), images))
-    random = _random_of_same_size(arm, arms)
+    random = next((other for other in arms if other.name == arm.against), None)
     return {
         "name": arm.name,
         "kind": arm.kind,
@@ -174,13 +177,6 @@ def _difference(arm: Arm, other: Arm, images: int) -> dict:
         "by_seed": [float(value) for value in arm.scores - other.scores],
         "note": found.note,
     }
-
-
-def _random_of_same_size(arm: Arm, arms: Sequence[Arm]) -> Arm | None:
-    if arm.kind not in CHOSEN:
-        return None
-    size = (arm.n_real, arm.n_added)
-    return next((x for x in arms if x.kind == "random" and (x.n_real, x.n_added) == size), None)
 
 
 def _correct(rows: Sequence[dict], key: str, kinds: Sequence[str]) -> list[str]:
