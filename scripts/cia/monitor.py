@@ -40,6 +40,8 @@ _NAMED = ("dataset", "controlnet", "condition", "source", "judge")
 _NOUNS = {"train": "models"}
 """Rules whose jobs are all one step, and each of which is told when it ends: what they make."""
 
+_BETWEEN = " · "
+
 _BUSY = 0.02
 """Share of the time that looking at logs may take."""
 
@@ -210,7 +212,7 @@ class Step:
 
     def _unit(self) -> str:
         readings = [job.reading for job in self.running.values() if job.reading]
-        return readings[-1].unit if readings else self.unit
+        return readings[-1].unit if readings else self.unit or "images"
 
 
 def _moves(reading: Reading | None) -> bool:
@@ -263,16 +265,12 @@ class Steps:
         found = job.warnings()
         step.warnings += found
         if step.rule in _NOUNS:
-            said = [f"{job.name}: done in {clock(time.monotonic() - job.start)}"]
-        elif step.finished == step.total and step.rule != "all":
-            said = [step.summarize()]
-        else:
+            seconds = time.monotonic() - job.start
+            return [f"{job.name}: done in {clock(seconds)}" + _warned(found, job.log)]
+        if step.finished != step.total or step.rule == "all":
             return []
-        warned = found if step.rule in _NOUNS else step.warnings
-        where = f"logs/{step.rule}" if step.finished > 1 or not job.log else job.log
-        return [
-            text + (f" ({_plural(warned, 'warning')}: {where})" if warned else "") for text in said
-        ]
+        where = job.log if step.total == 1 else f"logs/{step.rule}/"
+        return [step.summarize() + _warned(step.warnings, where)]
 
     def fail(self, id_: int) -> list[str]:
         """Take note of a job that failed, and return what to say of it."""
@@ -293,7 +291,7 @@ class Steps:
         of = f" of {self.total}" if self.total else ""
         left = self.seconds_left()
         parts.append(f"{self.finished}{of} jobs" + (f", about {clock(left)} left" if left else ""))
-        return " · ".join(parts)
+        return _BETWEEN.join(parts)
 
     def seconds_left(self) -> float:
         """Return a guess at the seconds that the rest of the run takes; 0 where there is no ground.
@@ -318,9 +316,8 @@ class Steps:
         return max(work, 0.0) * elapsed / max(sum(times) + sum(ran), 1e-9)
 
     def _step(self, rule: str, wildcards: dict) -> Step:
-        named = (
-            [] if rule in _NOUNS else [str(wildcards[key]) for key in _NAMED if key in wildcards]
-        )
+        kept = [] if rule in _NOUNS else [key for key in _NAMED if key in wildcards]
+        named = [str(wildcards[key]) for key in kept]
         name = " ".join([rule, "/".join(named)]).strip()
         return self.steps.setdefault(name, Step(rule, name))
 
@@ -343,8 +340,8 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" + "s" * (count != 1)
+def _warned(count: int, where: Any) -> str:
+    return f" ({count} warning{'s' * (count != 1)}: {where})" if count else ""
 
 
 class Monitor(logging.Handler):
@@ -362,6 +359,7 @@ class Monitor(logging.Handler):
         self.screen, self.steps = screen, steps
         self.line = _Line(screen.stream)
         self._events: queue.SimpleQueue = queue.SimpleQueue()
+        self._gave_up = False
         screen.addFilter(_refuse_job_text)
         screen.setStream(self.line)
         os.environ[QUIET_JOBS] = "yes"
@@ -370,7 +368,7 @@ class Monitor(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand an event on to the thread; the run does not wait for it."""
-        event = getattr(record, "event", None)
+        event = None if self._gave_up else getattr(record, "event", None)
         try:
             if event == "job_info":
                 named = (record.rule_name, dict(record.wildcards), list(record.log))
@@ -395,22 +393,20 @@ class Monitor(logging.Handler):
     def _work(self) -> None:
         try:
             pause = ON_SCREEN if self.line.on_terminal else IN_FILE
-            told, due = "", time.monotonic() + pause
-            while True:
-                event = self._next(due)
-                if event is None:
-                    return
-                if event:
-                    self._tell(*event)
-                if event and time.monotonic() < due:
-                    continue
+            told, due, soonest = "", time.monotonic() + pause, 0.0
+            while (event := self._next(due)) is not None:
+                if event and self._tell(*event) and self.line.on_terminal:
+                    due = soonest
                 begun = time.monotonic()
+                if begun < due:
+                    continue
                 text = self.steps.look()
                 if text != told:
                     told = text
                     self._locked(self.line.show, text)
                 now = time.monotonic()
-                due = now + max(pause, (now - begun) / _BUSY)
+                soonest = now + (now - begun) / _BUSY
+                due = max(now + pause, soonest)
         except Exception as error:
             self._give_up(error)
 
@@ -421,9 +417,12 @@ class Monitor(logging.Handler):
         except queue.Empty:
             return ()
 
-    def _tell(self, note: Callable[..., list[str] | None], arguments: tuple) -> None:
-        for text in note(*arguments) or []:
+    def _tell(self, note: Callable[..., list[str] | None], arguments: tuple) -> bool:
+        """Take note of an event; say whether there was something to say of it."""
+        said = note(*arguments) or []
+        for text in said:
             self._locked(self.line.say, f"[{time.strftime('%H:%M:%S')}] {text}")
+        return bool(said)
 
     def _locked(self, write: Callable[[str], None], text: str) -> None:
         self.screen.acquire()
@@ -434,6 +433,9 @@ class Monitor(logging.Handler):
 
     def _give_up(self, error: Exception) -> None:
         """Let Snakemake speak for itself again, and say so if that can be said."""
+        if self._gave_up:
+            return
+        self._gave_up = True
         self._give_back()
         with suppress(Exception):
             self._locked(self.line.say, f"No more progress is shown ({error!r}).")
@@ -455,7 +457,7 @@ def _refuse_job_text(record: logging.LogRecord) -> bool:
 
 
 class _Line:
-    """A stream with a last line that, on a terminal, is rewritten in place and gives way to others."""
+    """A stream whose last line, on a terminal, is rewritten in place and gives way to others."""
 
     def __init__(self, stream: TextIO):
         self.stream = stream
@@ -493,9 +495,13 @@ class _Line:
             self.stream.flush()
 
     def _draw(self, text: str) -> None:
-        width = shutil.get_terminal_size().columns
+        width = shutil.get_terminal_size().columns - 1
         self.shown = text
-        self.stream.write(self._fit(text if len(text) < width else text[: width - 2] + "…"))
+        if len(text) > width:  # what is said of the whole run comes last, and stays
+            head, _, whole = text.rpartition(_BETWEEN)
+            head = head[: max(width - len(whole) - len(_BETWEEN) - 1, 0)]
+            text = f"{head}…{_BETWEEN}{whole}"[:width]
+        self.stream.write(self._fit(text))
 
     def _fit(self, text: str) -> str:
         """Replace what the stream's encoding lacks."""
@@ -503,10 +509,6 @@ class _Line:
         try:
             text.encode(encoding)
         except UnicodeEncodeError:
-            text = (
-                text.replace("·", "|")
-                .replace("…", "~")
-                .encode(encoding, "replace")
-                .decode(encoding)
-            )
+            text = text.replace(_BETWEEN, " | ").replace("…", "~")
+            text = text.encode(encoding, "replace").decode(encoding)
         return text

@@ -80,9 +80,8 @@ def log_epoch(epoch: int, epochs: int, values: dict) -> None:
 
 def format_rate(rate: float) -> str:
     """Write things per second with enough digits to tell slow ones apart."""
-    return (
-        f"{rate:.1f}" if rate >= 1 or not rate else f"{rate:.2f}" if rate >= 0.1 else f"{rate:.4f}"
-    )
+    digits = 1 if rate >= 1 or not rate else 2 if rate >= 0.1 else 4
+    return f"{rate:.{digits}f}"
 
 
 class Reading(NamedTuple):
