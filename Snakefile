@@ -51,6 +51,7 @@ include: "rules/report_inputs.smk"
 include: "rules/report.smk"
 include: "rules/gallery.smk"
 include: "rules/provenance.smk"
+include: "rules/progress.smk"
 
 
 rule all:

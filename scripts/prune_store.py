@@ -33,4 +33,4 @@ def main(job):
 
 
 if "snakemake" in globals():
-    run(main, snakemake)  # noqa: F821
+    run(main, snakemake, shown=True)  # noqa: F821

@@ -159,7 +159,10 @@ def generate_shard(
                 compile_networks(painter.pipe)
             painter.check_sizes(missing)
             size = CPU_BATCH if device == "cpu" else batch_size
-            _paint_missing(painter, missing, size, files, _describer(settings, models, painter))
+            progress = Progress(len(rows), "images", there=there)
+            progress.log()
+            describe = _describer(settings, models, painter)
+            _paint_missing(painter, missing, size, files, describe, progress)
     except OSError as error:
         if is_full(error):
             raise explain_full(error, *files.folders()) from error
@@ -171,9 +174,13 @@ def generate_shard(
 
 
 def _paint_missing(
-    painter: "Painter", rows: pd.DataFrame, size: int, files: "_Files", describe: Callable
+    painter: "Painter",
+    rows: pd.DataFrame,
+    size: int,
+    files: "_Files",
+    describe: Callable,
+    progress: Progress,
 ) -> None:
-    progress = Progress(len(rows), "images")
     made = 0
     with _Writer(files, describe) as writer:
         for batch, images in paint_all(painter, rows, size, _queue(files, writer)):

@@ -9,12 +9,13 @@ from typing import IO, Any
 
 from cia import gpus
 from cia.errors import UserError
+from cia.progress import QUIET_JOBS
 from cia.provenance import write_record
 
 logger = logging.getLogger("cia")
 
 
-def run(main: Callable[[Any], None], job: Any) -> None:
+def run(main: Callable[[Any], None], job: Any, shown: bool = False) -> None:
     """Run a script's `main(job)`, logging to the job's log file and to stderr.
 
     A record of what the job ran with is left beside its log.
@@ -25,6 +26,9 @@ def run(main: Callable[[Any], None], job: Any) -> None:
         Takes the job.
     job : object
         What Snakemake hands to a script: input, output, params, wildcards, threads, resources, log.
+    shown : bool
+        What it logs is what the user wants to read, so it goes to stderr even where a run shows
+        its progress there; of other jobs, then, only errors do.
 
     Raises
     ------
@@ -32,7 +36,7 @@ def run(main: Callable[[Any], None], job: Any) -> None:
         With status 1 after a `UserError`, whose message is logged without a traceback. Any other
         error is logged with its traceback and raised on.
     """
-    _configure_logging(job.log[0] if job.log else None)
+    _configure_logging(job.log[0] if job.log else None, shown)
     _limit_threads(job.threads)
     held = _choose_gpus(job.resources.get("gpu", 0))
     try:
@@ -50,9 +54,11 @@ def run(main: Callable[[Any], None], job: Any) -> None:
         write_record(job)
 
 
-def _configure_logging(path: str | None) -> None:
+def _configure_logging(path: str | None, shown: bool) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path:
+        if os.environ.get(QUIET_JOBS) and not shown:
+            handlers[0].setLevel(logging.ERROR)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
     style = "%(asctime)s %(levelname)s %(message)s"

@@ -1,7 +1,6 @@
 """Image classifiers: any timm model, trained from scratch or from pretrained weights."""
 
 import copy
-import logging
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from cia.errors import UserError
 from cia.files import atomic_path
 from cia.images import load_image
+from cia.progress import log_epoch
 from cia.training import Trained, Training
-
-logger = logging.getLogger("cia")
 
 
 def train(training: Training) -> Trained:
@@ -181,7 +179,7 @@ class _State:
         if scores["macro_f1"] > self.best["val"]:
             weights = copy.deepcopy(self.model.state_dict())
             self.best = {"val": scores["macro_f1"], "epoch": self.epoch, "model": weights}
-        logger.info("epoch %d of %d: %s", self.epoch, self.epochs, self.history[-1])
+        log_epoch(self.epoch, self.epochs, self.history[-1])
         self._save()
 
     def predict(self, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ import pandas as pd
 from cia.errors import UserError
 from cia.files import read_yaml, write_text, write_yaml
 from cia.images import load_image
+from cia.progress import log_epoch
 from cia.training import Trained, Training
 from cia.yolo import import_ultralytics
 
@@ -128,7 +129,7 @@ def _train_or_resume(ultralytics: Any, training: Training, run: Path) -> None:
 def _log_epoch(trainer: Any) -> None:
     """Log an epoch; ultralytics itself writes to the console alone."""
     found = {name: round(float(value), 4) for name, value in trainer.metrics.items()}
-    logger.info("epoch %d of %d: %s", trainer.epoch + 1, trainer.epochs, found)
+    log_epoch(trainer.epoch + 1, trainer.epochs, found)
 
 
 def _plain(error: Exception) -> str:
