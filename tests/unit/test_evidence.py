@@ -285,10 +285,13 @@ LEVELS = {
 
 def arms_of_a_study(noise=0.004, seeds=5):
     scores, drawn = flat(list(LEVELS.values()), seeds=seeds, noise=noise, images=noise)
+    rivals = dict.fromkeys(("near", "far", "warped"), "random 100")
     return [
-        Arm(name, kind, n, added, added / n, own, draws, own + 0.01, None, {"fid": 9.0 - level})
-        if added and kind != "duplicated"
-        else Arm(name, kind, n, added, added / n, own, draws, own + 0.01)
+        Arm(
+            *(name, kind, n, added, added / n, own, draws, own + 0.01),
+            against=rivals.get(name),
+            metrics={"fid": 9.0 - level} if added and kind != "duplicated" else {},
+        )
         for ((name, kind, n, added), level), own, draws in zip(
             LEVELS.items(), scores, drawn, strict=True
         )

@@ -48,7 +48,9 @@ def study_of(names=None, seeds=4, images=80, metrics=("tiny.fid", "tiny.precisio
         scores = right.mean(axis=1)
         arms.append(
             Arm(
-                name, kind, real, added, added / real, scores, right @ shares.T, scores, None, given
+                *(name, kind, real, added, added / real, scores, right @ shares.T, scores),
+                against="random" if kind in ("selection", "variation") else None,
+                metrics=given,
             )
         )
     return {"study": "digits", **summarize_study(arms, images, "accuracy")}
