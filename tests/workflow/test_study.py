@@ -47,7 +47,7 @@ def test_a_study_ends_with_every_arm_in_its_table(studied):
     assert added == {"3 real": 0, "6 real": 0, "all": 6} | alike
     assert study["steps"] == [2]
     assert {"tiny.frechet_distance", "tiny.mean_mahalanobis"} <= set(arms["random"]["metrics"])
-    page = (studied.folder / "results/studies/few/arms.md").read_text()
+    page = (studied.folder / "results/studies/few/study.md").read_text()
     assert all(name in page for name in names)
     assert len(list((studied.folder / "results/studies/few").glob("*.png"))) == 4
 
@@ -98,7 +98,14 @@ def test_the_check_for_leaks_bites(studied):
 def test_a_changed_selection_trains_its_arm_alone(studied):
     studied.config["selections"]["best_half"]["value"] = 0.9
     planned = studied.planned("study_all")
-    assert planned == {"filter": 1, "mix": 1, "train": 1, "study": 1, "study_all": 1}
+    assert planned == {
+        "filter": 1,
+        "mix": 1,
+        "train": 1,
+        "study": 1,
+        "report_study": 1,
+        "study_all": 1,
+    }
     studied.config["selections"]["best_half"]["value"] = 0.5
 
 
