@@ -59,6 +59,7 @@ def _configure_logging(path: str | None, shown: bool) -> None:
     if path:
         if os.environ.get(QUIET_JOBS) and not shown:
             handlers[0].setLevel(logging.ERROR)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # ultralytics' bars are on stdout
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
     style = "%(asctime)s %(levelname)s %(message)s"
