@@ -100,7 +100,8 @@ def test_a_classifier_learns_and_is_tested_on_the_test_split(tmp_path):
     job = training(tmp_path, {**TIMM, "model": "resnet10t", "epochs": 8})
     metrics, curves = run(job)
     assert metrics["test"]["accuracy"] == 1.0
-    assert metrics["n"] == {"train_real": 16, "train_synthetic": 0, "val": 16, "test": 16}
+    counts = {"train_real": 16, "train_synthetic": 0, "train_classical": 0, "val": 16, "test": 16}
+    assert metrics["n"] == counts
     assert metrics["steps"] == 16 and len(curves) == 8
     assert curves["val_macro_f1"][metrics["best_epoch"] - 1] == curves["val_macro_f1"].max()
     assert np.array(metrics["confusion"]).sum() == 16
