@@ -76,10 +76,8 @@ def folder_fingerprint(*folders: str | Path) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for folder in folders:
         digest.update(b"\0folder\0")
-        for entry in sorted(_entries(folder), key=lambda entry: entry.name):
-            status = entry.stat()
-            line = f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n"
-            digest.update(line.encode("utf-8", "surrogateescape"))
+        lines = sorted(_file_states(folder))  # a folder lists its files in any order
+        digest.update("".join(lines).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
@@ -106,12 +104,26 @@ def _files_in(path: Path) -> list[Path]:
     return [file for file in path.rglob("*") if file.is_file() and file.suffix != ".md"]
 
 
-def _entries(folder: str | Path) -> list[os.DirEntry]:
+def _file_states(folder: str | Path) -> list[str]:
+    """Return a line for each file that is not hidden: its name, size and change time.
+
+    As few steps per file as can be. Through an open folder, the system looks up each file's name
+    alone, not the path to it again.
+    """
     try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    lines = []
+    try:
+        with os.scandir(handle) as entries:
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    status = entry.stat()
+                    lines.append(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n")
+    finally:
+        os.close(handle)
+    return lines
 
 
 def _umask() -> int:
