@@ -10,7 +10,6 @@ puts it into a page between its marks.
 """
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -230,7 +229,7 @@ def filter() -> tuple[Inputs, Inputs, dict]:
 
 
 def mix() -> tuple[Inputs, Inputs, dict]:
-    """Every real picture and half as many synthetic ones."""
+    """As many pictures as there are real ones: half of them make room for synthetic ones."""
     real = {
         f"{split}_{kind}": f"results/real/big/{split}/{kind}.csv"
         for split in ("train", "val", "test")
@@ -249,7 +248,7 @@ def mix() -> tuple[Inputs, Inputs, dict]:
         {
             "task": "detection",
             "classes": CLASSES,
-            "settings": settings_of("mixes", "plus_synthetic"),
+            "settings": settings_of("mixes", "plus_synthetic") | {"keep_training_size": True},
             "seed": 0,
         },
     )
@@ -415,6 +414,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=[*COMMANDS, *STAGES])
     parser.add_argument("--folder", help="make the temporary folder in this one")
     parser.add_argument("--keep", action="store_true", help="leave the temporary folder there")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this page")
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.stage:
@@ -429,7 +429,43 @@ def main() -> None:
                 print(folder, file=sys.stderr)
             else:
                 shutil.rmtree(folder)
-    print(json.dumps(results), platform.platform())
+    page = table(results)
+    print(page)
+    if arguments.write:
+        write(arguments.write, page)
+
+
+def table(results: dict[int, dict[str, Cost]]) -> str:
+    """Return the results as a Markdown table, a line for each command and stage."""
+    sizes = sorted(results)
+    names = [name for name in [*COMMANDS, *STAGES] if any(name in results[n] for n in sizes)]
+    lines = [
+        "| pictures | " + " | ".join(f"{n:,}".replace(",", " ") for n in sizes) + " |",
+        "|---|" + "---:|" * len(sizes),
+    ]
+    for name in names:
+        cells = [f"`{name}`" if name in COMMANDS else name]
+        cells += [cell(results[n].get(name)) for n in sizes]
+        lines.append(f"| {' | '.join(cells)} |")
+    made = (
+        f"{os.cpu_count()} cores, {PER_SHARD} images per shard, Python {platform.python_version()}"
+    )
+    return "\n".join([*lines, "", f"Measured on {made}."])
+
+
+def cell(cost: Cost | None) -> str:
+    if cost is None:
+        return ""
+    return f"{cost.seconds:.1f} s ({cost.computing:.1f}), {cost.megabytes:.0f} MB"
+
+
+def write(page: Path, found: str) -> None:
+    """Put the table into a page between its marks."""
+    before, rest = page.read_text(encoding="utf-8").split("<!-- scaling -->\n")
+    after = rest.split("<!-- end of scaling -->")[1]
+    page.write_text(
+        f"{before}<!-- scaling -->\n{found}\n<!-- end of scaling -->{after}", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Files: whole or not at all, and what is in them."""
 
+import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +41,49 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_texts(folder: str | Path, texts: Iterable[tuple[str, str]]) -> int:
+    """Write many small UTF-8 files into one folder, each whole or not at all.
+
+    Files that hold their text already stay untouched. For a million files, since `write_text`
+    takes many times as long for a small one as the writing.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it is not there.
+    texts : iterable of tuple
+        Name of a file in the folder, and its text.
+
+    Returns
+    -------
+    int
+        How many files were written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    there = set(os.listdir(folder))
+    partial = f"{folder}/.tmp-{uuid.uuid4().hex}.txt"
+    written = 0
+    try:
+        for name, text in texts:
+            path, content = f"{folder}/{name}", text.encode("utf-8")
+            if name in there and _holds(path, content):
+                continue
+            with open(partial, "wb", buffering=0) as file:
+                if file.write(content) != len(content):  # as a disk does that is nearly full
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            os.replace(partial, path)
+            written += 1
+    finally:
+        Path(partial).unlink(missing_ok=True)
+    return written
+
+
+def _holds(path: str, content: bytes) -> bool:
+    with open(path, "rb", buffering=0) as file:
+        return file.readall() == content
 
 
 def read_yaml(path: str | Path) -> Any:

@@ -21,7 +21,7 @@ _UNFIT_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories of what breaks lists of files: control, surrogate, line separators."""
 
 _BATCH = 32
-"""Pictures that a thread checks in one go: to hand over a small one takes as long as to check it."""
+"""Pictures that a thread checks in one go: to hand over a small one takes as long as its check."""
 
 _BATCHES = 32
 """Batches handed to the threads at a time: waiting for a million pictures at once takes memory."""
