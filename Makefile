@@ -11,10 +11,10 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: demo study publish-study test test-slurm lint format bench check-model train-model lock clean help
+.PHONY: demo study publish-study test test-slurm lint format bench bench-scaling check-model train-model lock clean help
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
 demo: $(VENV)/installed ## Run the whole workflow on the embedded default and print a summary
 	snakemake --cores $(CORES)
@@ -48,6 +48,9 @@ format: $(VENV)/installed ## Put the code in form
 
 bench: $(VENV)/installed ## Time metrics, scores and features against the libraries (docs/benchmarks.md)
 	python tools/bench.py --write docs/benchmarks.md
+
+bench-scaling: $(VENV)/installed ## Measure dry runs and stages at 1e3 to 1e6 images (docs/scaling.md; an hour)
+	python tools/bench_scaling.py --write docs/scaling.md
 
 check-model: $(VENV)/installed ## Judge the embedded generator on 500 held-out scenes
 	python tools/check_model.py

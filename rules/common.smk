@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
@@ -80,12 +81,18 @@ def get_settings(table, *without):
     return settings
 
 
+@cache
+def model_digest(*paths):
+    """A digest of local model files, taken once: every shard of a set asks for the same one."""
+    return model_fingerprint(*paths)
+
+
 def get_model_files(table, *keys):
     """A digest of the local model files that an entry names, so that changed files are seen."""
 
     def fingerprint(wildcards):
         entry = get_entry(table, wildcards)
-        return model_fingerprint(*(entry.get(key) for key in keys))
+        return model_digest(*(entry.get(key) for key in keys))
 
     return fingerprint
 

@@ -25,9 +25,14 @@ def get_memory(megabytes):
 def get_scan_minutes(wildcards, input, attempt):
     for path in input:  # where a rule makes the pictures, there is nothing to count before it ran
         os.stat(path)
-    folder = f"data/real/{wildcards.dataset}/{wildcards.split}/images"
-    pictures = len(os.listdir(folder)) if os.path.isdir(folder) else 0
+    pictures = count_files(f"data/real/{wildcards.dataset}/{wildcards.split}/images")
     return attempt * image_minutes("scan", pictures)
+
+
+@cache
+def count_files(folder):
+    """How many files a folder holds; counted once, as Snakemake asks several times for a job."""
+    return len(os.listdir(folder)) if os.path.isdir(folder) else 0
 
 
 def extraction_kind(condition):

@@ -1,9 +1,11 @@
 """Files: whole or not at all, and what is in them."""
 
+import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +43,49 @@ def write_text(path: str | Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_texts(folder: str | Path, texts: Iterable[tuple[str, str]]) -> int:
+    """Write many small UTF-8 files into one folder, each whole or not at all.
+
+    Files that hold their text already stay untouched. For a million files, since `write_text`
+    takes many times as long for a small one as the writing.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it is not there.
+    texts : iterable of tuple
+        Name of a file in the folder, and its text.
+
+    Returns
+    -------
+    int
+        How many files were written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    there = set(os.listdir(folder))
+    partial = f"{folder}/.tmp-{uuid.uuid4().hex}.txt"
+    written = 0
+    try:
+        for name, text in texts:
+            path, content = f"{folder}/{name}", text.encode("utf-8")
+            if name in there and _holds(path, content):
+                continue
+            with open(partial, "wb", buffering=0) as file:
+                if file.write(content) != len(content):  # as a disk does that is nearly full
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            os.replace(partial, path)
+            written += 1
+    finally:
+        Path(partial).unlink(missing_ok=True)
+    return written
+
+
+def _holds(path: str, content: bytes) -> bool:
+    with open(path, "rb", buffering=0) as file:
+        return file.readall() == content
+
+
 def read_yaml(path: str | Path) -> Any:
     """Read a YAML file.
 
@@ -76,10 +121,8 @@ def folder_fingerprint(*folders: str | Path) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for folder in folders:
         digest.update(b"\0folder\0")
-        for entry in sorted(_entries(folder), key=lambda entry: entry.name):
-            status = entry.stat()
-            line = f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n"
-            digest.update(line.encode("utf-8", "surrogateescape"))
+        lines = sorted(_file_states(folder))  # a folder lists its files in any order
+        digest.update("".join(lines).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
@@ -106,12 +149,26 @@ def _files_in(path: Path) -> list[Path]:
     return [file for file in path.rglob("*") if file.is_file() and file.suffix != ".md"]
 
 
-def _entries(folder: str | Path) -> list[os.DirEntry]:
+def _file_states(folder: str | Path) -> list[str]:
+    """Return a line for each file that is not hidden: its name, size and change time.
+
+    As few steps per file as can be. Through an open folder, the system looks up each file's name
+    alone, not the path to it again.
+    """
     try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    lines = []
+    try:
+        with os.scandir(handle) as entries:
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    status = entry.stat()
+                    lines.append(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n")
+    finally:
+        os.close(handle)
+    return lines
 
 
 def _umask() -> int:

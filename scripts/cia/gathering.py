@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cia.errors import UserError
-from cia.files import write_text
+from cia.files import write_texts
 from cia.tables import COLUMNS
 
 
@@ -56,14 +56,9 @@ def check_images(manifest: pd.DataFrame, folder: Path) -> None:
 
 def write_captions(manifest: pd.DataFrame, folder: Path) -> int:
     """Write each caption into `{id}.txt`, unless it stands there; return how many were written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = 0
-    for id_, caption in zip(manifest["id"], manifest["caption"], strict=True):
-        path, text = folder / f"{id_}.txt", f"{caption}\n"
-        if _content(path) != text.encode():
-            write_text(path, text)
-            written += 1
-    return written
+    names = (f"{id_}.txt" for id_ in manifest["id"])
+    texts = (f"{caption}\n" for caption in manifest["caption"])
+    return write_texts(folder, zip(names, texts, strict=True))
 
 
 def remove_others(ids: Iterable[str], folder: Path, suffix: str) -> list[str]:
@@ -77,10 +72,3 @@ def remove_others(ids: Iterable[str], folder: Path, suffix: str) -> list[str]:
     for name in removed:
         (folder / name).unlink()
     return removed
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None

@@ -32,8 +32,8 @@ _DECODER_ERRORS = (
 """What Pillow's decoders raise on damaged files, besides OSError."""
 
 
-def load_image(path: str | Path) -> np.ndarray:
-    """Load a picture as RGB, upright.
+def load_image(path: str | Path | BinaryIO) -> np.ndarray:
+    """Load a picture, from its path or an open file, as RGB, upright.
 
     The EXIF orientation is applied; gray, palette, CMYK and 16-bit become 8-bit RGB; what is
     transparent is laid on white. Of an animation or a stack, the first frame counts.

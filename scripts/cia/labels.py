@@ -5,12 +5,13 @@ Boxes are YOLO's, `class cx cy w h`, normalized to the picture's upright width a
 
 import logging
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cia.errors import UserError
-from cia.files import write_text
+from cia.files import write_texts
 from cia.scanning import expected_layout, printable, read_text
 
 if TYPE_CHECKING:
@@ -201,13 +202,10 @@ def write_label_files(folder: str | Path, rows: Iterable[Mapping[str, str]]) -> 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {f"{row['id']}.txt": row["label"] + "\n" * bool(row["label"]) for row in rows}
-    for path in folder.glob("*.txt"):
-        if path.name not in wanted:
-            path.unlink()
-    for name, text in wanted.items():
-        path = folder / name
-        if not path.is_file() or path.read_bytes() != text.encode():
-            write_text(path, text)
+    for name in os.listdir(folder):
+        if name.endswith(".txt") and name not in wanted:
+            os.unlink(folder / name)
+    write_texts(folder, wanted.items())
 
 
 def _box_line(line: str, classes: Sequence[str]) -> str:

@@ -1,14 +1,17 @@
 """What is in a folder of pictures: a manifest of the usable ones, and a reason for each other."""
 
+import hashlib
 import logging
+import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 from cia.errors import UserError
-from cia.files import digest_file
 from cia.images import IMAGE_SUFFIXES, load_image
 from cia.progress import track
 
@@ -17,8 +20,11 @@ logger = logging.getLogger("cia")
 _UNFIT_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories of what breaks lists of files: control, surrogate, line separators."""
 
-_CHUNK = 1024
-"""Pictures handed to the threads at a time: waiting for a million at once takes memory."""
+_BATCH = 32
+"""Pictures that a thread checks in one go: to hand over a small one takes as long as its check."""
+
+_BATCHES = 32
+"""Batches handed to the threads at a time: waiting for a million pictures at once takes memory."""
 
 LAYOUT = """\
 Expected is
@@ -139,7 +145,8 @@ def read_text(path: str | Path) -> str:
         If it is not UTF-8, or can't be read; the message is fit for rejected.csv.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read()
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 text (byte {error.start})") from error
     except OSError as error:
@@ -157,11 +164,11 @@ def printable(path: str | Path) -> str:
 def _visible_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
 
 
 def _is_text(path: Path) -> bool:
-    return path.suffix.lower() == ".txt" and not path.is_dir()
+    return path.suffix.lower() == ".txt" and not os.path.isdir(path)
 
 
 def _with_reasons(files: Iterable[Path]) -> list[tuple[Path, str]]:
@@ -179,39 +186,47 @@ def _with_reasons(files: Iterable[Path]) -> list[tuple[Path, str]]:
 
 
 def _unfit(path: Path) -> str:
-    if path.is_dir():
+    if os.path.isdir(path):
         return "a folder; pictures lie directly in images/"
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return f"unknown suffix {path.suffix!r}; known are {', '.join(sorted(IMAGE_SUFFIXES))}"
-    if any(unicodedata.category(letter) in _UNFIT_CATEGORIES for letter in path.name):
+    if not path.name.isprintable() and any(
+        unicodedata.category(letter) in _UNFIT_CATEGORIES for letter in path.name
+    ):
         return "its name has control characters or bytes that are not UTF-8"
     return ""
 
 
 def _check_all(pairs: list[tuple[Path, str]], threads: int) -> Iterator[tuple[Path, dict, str]]:
+    batches = [pairs[start : start + _BATCH] for start in range(0, len(pairs), _BATCH)]
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(pairs), _CHUNK):
-            yield from pool.map(_check_picture, pairs[start : start + _CHUNK])
+        for start in range(0, len(batches), _BATCHES):
+            for checked in pool.map(_check_batch, batches[start : start + _BATCHES]):
+                yield from checked
 
 
-def _check_picture(pair: tuple[Path, str]) -> tuple[Path, dict, str]:
+def _check_batch(pairs: list[tuple[Path, str]]) -> list[tuple[Path, dict, str]]:
+    return [_check_picture(path, reason) for path, reason in pairs]
+
+
+def _check_picture(path: Path, reason: str) -> tuple[Path, dict, str]:
     """Return the path, a manifest row without caption, and the reason if there is no row."""
-    path, reason = pair
     if reason:
         return path, {}, reason
     try:
-        if path.stat().st_size == 0:
+        with open(path, "rb") as file:
+            content = file.read()  # once, for the picture and for its digest
+        if not content:
             return path, {}, "an empty file"
-        height, width = load_image(path).shape[:2]
-        digest = digest_file(path)
+        height, width = load_image(BytesIO(content)).shape[:2]
     except OSError as error:
-        return path, {}, f"not a readable picture: {_one_line(error, path)}"
+        return path, {}, f"not a readable picture: {_one_line(error)}"
     row = {"id": path.stem, "image": path.as_posix(), "width": width, "height": height}
-    return path, row | {"sha256": digest}, ""
+    return path, row | {"sha256": hashlib.sha256(content).hexdigest()}, ""
 
 
-def _one_line(error: OSError, path: Path) -> str:
-    text = error.strerror or str(error).replace(f" {str(path)!r}", "")
+def _one_line(error: OSError) -> str:
+    text = error.strerror or re.sub(r" <_io\.BytesIO object at \w+>", "", str(error))
     return " ".join(text.split())
 
 

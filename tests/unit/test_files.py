@@ -12,6 +12,7 @@ from cia.files import (
     folder_fingerprint,
     read_yaml,
     write_text,
+    write_texts,
     write_yaml,
 )
 
@@ -76,3 +77,44 @@ def test_fingerprint_sees_changes_and_ignores_hidden_files(tmp_path):
     seen.add(folder_fingerprint(folder))
     assert len(seen) == 5
     assert folder_fingerprint(folder, tmp_path / "x") != folder_fingerprint(tmp_path / "x", folder)
+
+
+def test_many_texts_are_written_where_they_differ_and_leave_nothing_else(tmp_path):
+    folder = tmp_path / "captions"
+    assert write_texts(folder, [("a.txt", "é\n"), ("b.txt", ""), ("c.txt", "old")]) == 3
+    for path in folder.iterdir():
+        os.utime(path, ns=(0, 0))
+    assert write_texts(folder, [("a.txt", "é\n"), ("b.txt", ""), ("c.txt", "new")]) == 1
+    assert {path.name: path.read_bytes().decode() for path in folder.iterdir()} == {
+        "a.txt": "é\n",
+        "b.txt": "",
+        "c.txt": "new",
+    }
+    changed = [path.name for path in folder.iterdir() if path.stat().st_mtime_ns]
+    assert changed == ["c.txt"]
+
+
+def test_texts_that_fail_halfway_are_whole_or_not_there(tmp_path):
+    def texts():
+        yield "a.txt", "whole"
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_texts(tmp_path, texts())
+    write_texts(tmp_path, [("a.txt", "whole")])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+    before = os.stat(tmp_path / "a.txt")
+    with pytest.raises(UnicodeEncodeError):
+        write_texts(tmp_path, [("a.txt", "\ud800")])
+    assert (tmp_path / "a.txt").read_text() == "whole"
+    (tmp_path / "plain.txt").write_text("x")
+    assert os.stat(tmp_path / "plain.txt").st_mode == before.st_mode
+
+
+def test_a_fingerprint_holds_names_that_are_not_utf8(tmp_path):
+    plain = folder_fingerprint(tmp_path)
+    name = os.fsencode(tmp_path) + b"/\xff.png"
+    with open(name, "wb"):
+        pass
+    assert folder_fingerprint(tmp_path) != plain
+    assert folder_fingerprint(name) == folder_fingerprint(tmp_path / "missing")

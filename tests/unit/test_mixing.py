@@ -8,13 +8,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from snakemake.iocontainers import InputFiles
 
 import mix as script
 from cia.errors import UserError
 from cia.files import digest_file
 from cia.images import load_image, save_png
-from cia.mixing import choose_entries, labeled, require_no_leak, summarize, write_mix
+from cia.mixing import (
+    _is_plain_png,
+    _is_read_otherwise,
+    choose_entries,
+    digest_entries,
+    labeled,
+    require_no_leak,
+    summarize,
+    write_mix,
+)
 from cia.tables import read_table, write_table
 
 NAMES = ["a_b.c d", "IMG_0001", "Größe ü", "x.y.z", "plain"]
@@ -192,6 +202,52 @@ def odd_pictures(folder: Path) -> list[Path]:
     Image.fromarray(gray.astype(np.float32) / 255).save(folder / "float.tif")
     image.save(folder / "stack.tif", save_all=True, append_images=[image, image])
     return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "mode, transparent, plain",
+    [
+        ("RGB", None, True),
+        ("RGB", (1, 2, 3), False),
+        ("RGBA", None, False),
+        ("L", None, False),
+        ("P", None, False),
+        ("I;16", None, False),
+    ],
+)
+def test_only_pngs_of_opaque_rgb_need_no_closer_look(tmp_path, mode, transparent, plain):
+    path, text = tmp_path / "a.png", PngInfo()
+    text.add_text("prompt", "a chunk before the pixels " * 10)
+    options = {} if transparent is None else {"transparency": transparent}
+    Image.new(mode, (8, 8)).save(path, pnginfo=text, **options)
+    head = path.read_bytes()
+    assert _is_plain_png(head) is plain
+    assert not _is_plain_png(head[: head.index(b"IDAT")])
+    assert not plain or not _is_read_otherwise(str(path))
+    assert transparent is None or _is_read_otherwise(str(path))
+
+
+def test_a_picture_that_is_gone_is_named(sources, tmp_path):
+    entries = choose_entries(*sources, PLAIN, 0)
+    Path(entries["image"][0]).unlink()
+    with pytest.raises(UserError, match="is gone since the images were checked"):
+        write_mix(tmp_path / "mix", entries, "detection", ["thing"])
+
+
+def test_the_digest_of_a_mix_sees_pictures_labels_and_places(sources):
+    entries = choose_entries(*sources, {**PLAIN, "synthetic": 1.0}, 0)
+    digests = pd.Series([f"of {image}" for image in entries["image"]], index=entries["image"])
+    other = digests.copy()
+    other.iloc[-1] = "new"
+    seen = {
+        digest_entries(entries, digests),
+        digest_entries(entries, other),
+        digest_entries(entries.assign(label="1"), digests),
+        digest_entries(entries.assign(split="train"), digests),
+        digest_entries(entries.assign(origin="real"), digests),
+    }
+    assert len(seen) == 5
+    assert digest_entries(entries, digests) == digest_entries(entries.copy(), digests)
 
 
 def test_ultralytics_sees_the_pixels_that_we_see_and_leaves_sources_alone(tmp_path, monkeypatch):
