@@ -12,8 +12,11 @@ from torchvision.transforms import v2
 from cia.files import digest_file
 from cia.images import load_image, save_png
 
-_LEAST_SIDE = 1.0
-"""A box that is left with less than this many pixels is out of the picture."""
+_LEAST_SIDE, _LEAST_SHARE = 2.0, 0.1
+"""What must be left of a moved box, in pixels and as a share of its area, for it to count as in the
+picture; as in ultralytics' own augmentation."""
+
+_CIRCLE = np.linspace(0, 2 * np.pi, 64, endpoint=False)
 
 
 def augment_pictures(
@@ -60,6 +63,9 @@ def augment_pictures(
 def augment(pixels: np.ndarray, boxes: str, settings: dict, key: tuple) -> tuple[np.ndarray, str]:
     """Augment one picture with its boxes.
 
+    A box follows the ellipse inside it: the box around a rotated box would be too large for
+    most objects (Kalra et al.: Towards Rotation Invariance in Object Detection, 2021).
+
     Parameters
     ----------
     pixels : numpy.ndarray
@@ -79,16 +85,15 @@ def augment(pixels: np.ndarray, boxes: str, settings: dict, key: tuple) -> tuple
         The moved boxes, cut at the border; those that have left the picture are dropped.
     """
     height, width = pixels.shape[:2]
-    classes, corners = _read_boxes(boxes, width, height)
+    classes, ellipses = _read_ellipses(boxes, width, height)
     sample = {
         "image": tv_tensors.Image(torch.from_numpy(pixels.copy()).permute(2, 0, 1)),
-        "boxes": tv_tensors.BoundingBoxes(corners, format="XYXY", canvas_size=(height, width)),
-        "labels": torch.tensor(classes, dtype=torch.int64),
+        "points": tv_tensors.KeyPoints(ellipses, canvas_size=(height, width)),
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(key))
         moved = _transform(settings, _border_color(pixels))(sample)
-    lines = _write_boxes(moved["labels"].tolist(), moved["boxes"].numpy(), width, height)
+    lines = _write_boxes(classes, moved["points"].numpy(), width, height)
     return moved["image"].permute(1, 2, 0).contiguous().numpy(), lines
 
 
@@ -106,31 +111,31 @@ def _transform(settings: dict, fill: list[float]) -> v2.Transform:
                 fill=fill,
             ),
             v2.ColorJitter(*jitter),
-            v2.ClampBoundingBoxes(),
-            v2.SanitizeBoundingBoxes(
-                min_size=_LEAST_SIDE, labels_getter=lambda sample: sample["labels"]
-            ),
         ]
     )
 
 
-def _read_boxes(boxes: str, width: int, height: int) -> tuple[list[int], np.ndarray]:
+def _read_ellipses(boxes: str, width: int, height: int) -> tuple[list[int], np.ndarray]:
+    """Return classes, and points on the ellipse inside each box: float32, (boxes, points, 2)."""
     rows = [line.split() for line in boxes.splitlines()]
-    values = np.array([row[1:5] for row in rows], np.float32).reshape(-1, 4)
-    centers, halves = values[:, :2], values[:, 2:] / 2
-    corners = np.hstack([centers - halves, centers + halves])
-    scale = np.array([width, height, width, height], np.float32)
-    return [int(row[0]) for row in rows], corners * scale
+    values = np.array([row[1:5] for row in rows], np.float64).reshape(-1, 2, 2)
+    centers, halves = values[:, 0], values[:, 1] / 2
+    circle = np.stack([np.cos(_CIRCLE), np.sin(_CIRCLE)], axis=1)
+    points = (centers[:, None] + halves[:, None] * circle) * (width, height)
+    return [int(row[0]) for row in rows], points.astype(np.float32)
 
 
-def _write_boxes(classes: list[int], corners: np.ndarray, width: int, height: int) -> str:
-    scale = np.array([width, height, width, height], np.float64)
-    left, top, right, bottom = (corners.reshape(-1, 4) / scale).T
-    values = np.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], axis=1)
-    lines = (
-        " ".join([str(class_), *(f"{value:.6f}" for value in row)])
-        for class_, row in zip(classes, values, strict=True)
-    )
+def _write_boxes(classes: list[int], points: np.ndarray, width: int, height: int) -> str:
+    size = np.array([width, height], np.float64)
+    lines = []
+    for class_, outline in zip(classes, points.astype(np.float64), strict=True):
+        ends = np.stack([outline.min(axis=0), outline.max(axis=0)])
+        low, high = np.clip(ends, 0, size)
+        left, whole = high - low, ends[1] - ends[0]
+        if (left < _LEAST_SIDE).any() or left.prod() < _LEAST_SHARE * whole.prod():
+            continue
+        box = np.concatenate([(low + high) / 2, left]) / np.tile(size, 2)
+        lines.append(" ".join([str(class_), *(f"{value:.6f}" for value in box)]))
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ STAGE = {
     "filter": 1,
     "metadata": 1,
     "subset": 1,
-    "mix": 2,
+    "mix": 3,
     "train": 2,
     "study": 1,
     "report": 1,

@@ -184,11 +184,13 @@ def test_a_stock_that_is_too_small_is_named(stock):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """A bright square on a dark, even ground, at the same place as its box."""
+    """A bright ellipse on a dark, even ground, at the same place as its box."""
     rows = []
+    y, x = np.mgrid[:48, :64] + 0.5
+    ellipse = ((x - 32) / 12) ** 2 + ((y - 18) / 8) ** 2 <= 1
     for number in range(3):
         pixels = np.full((48, 64, 3), 40, np.uint8)
-        pixels[10:26, 20:44] = 230
+        pixels[ellipse] = 230
         save_png(tmp_path / f"{number}.png", pixels)
         box = f"1 {32 / 64} {18 / 48} {24 / 64} {16 / 48}"
         rows.append({"id": str(number), "image": str(tmp_path / f"{number}.png"), "label": box})
@@ -228,6 +230,17 @@ def test_an_object_that_left_the_picture_has_no_box():
     labels = [augment(pixels, "0 0.05 0.05 0.1 0.1", settings, (0, "a", n))[1] for n in range(40)]
     assert "" in labels
     assert all(len(label.split()) in (0, 5) for label in labels)
+
+
+def test_the_box_of_a_turned_object_is_no_looser_than_the_object():
+    pixels = np.full((64, 64, 3), 60, np.uint8)
+    settings = CLASSICAL | {"rotation": 45, "scale": [1, 1], "shear": 0, "translate": 0, "flip": 0}
+    label = f"3 0.5 0.5 {40 / 64} {10 / 64}"
+    for number in range(20):
+        moved = augment(pixels, label, settings, (0, "a", number))[1].split()
+        width, height = (64 * float(side) for side in moved[3:])
+        # the semiaxes 20 and 5 of an ellipse, turned by any angle, keep this sum of squares
+        assert (width / 2) ** 2 + (height / 2) ** 2 == pytest.approx(20**2 + 5**2, rel=0.01)
 
 
 def test_a_classification_keeps_its_label(pictures, tmp_path):
