@@ -81,6 +81,13 @@ def get_settings(table, *without):
     return settings
 
 
+def get_mix_version(wildcards):
+    """The version of a training set; other ways to augment make only those sets anew that have them."""
+    if get_entry("mixes", wildcards).get("classical"):
+        return [STAGE["mix"], STAGE["classical"]]
+    return STAGE["mix"]
+
+
 @cache
 def model_digest(*paths):
     """A digest of local model files, taken once: every shard of a set asks for the same one."""

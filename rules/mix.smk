@@ -20,6 +20,6 @@ rule mix:
         classes=get_dataset("classes"),
         settings=get_settings("mixes"),
         seed=config["seed"],
-        version=STAGE["mix"],
+        version=get_mix_version,
     script:
         "../scripts/mix.py"

@@ -21,7 +21,8 @@ STAGE = {
     "filter": 1,
     "metadata": 1,
     "subset": 1,
-    "mix": 3,
+    "mix": 2,
+    "classical": 2,  # of mixes with classically augmented images
     "train": 2,
     "study": 1,
     "report": 1,
