@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cia.errors import UserError
 from cia.evidence.resampling import draw_images
 from cia.evidence.results import METRIC, TestImages, read_run, read_truth
 from cia.evidence.study import Arm, summarize_study
@@ -24,10 +25,16 @@ def main(job):
         )
         runs.setdefault(arm["name"], []).append((arm, found))
     joined = [join(seeds) for seeds in runs.values()]
+    steps = sorted({found.steps for seeds in runs.values() for _, found in seeds})
+    if len(steps) > 1:
+        raise UserError(
+            f"studies.{job.wildcards.study}: arms were trained for {steps} optimizer steps; they can "
+            "be compared after as many only"
+        )
     study = {
         "study": job.wildcards.study,
         "settings": job.params.settings,
-        "steps": sorted({found.steps for seeds in runs.values() for _, found in seeds}),
+        "steps": steps[0],
         **summarize_study(joined, len(images), METRIC[job.params.task]),
     }
     write_yaml(job.output.study, study)
@@ -55,11 +62,14 @@ def join(seeds):
     """One arm from its runs with each seed."""
     arm, runs = seeds[0][0], [found for _, found in seeds]
     names = set.intersection(*(set(found.metrics) for found in runs))
+    asked = round(arm["ratio"] * arm["real"])
+    few = {seed["seed"]: found.added for seed, found in seeds if found.added < asked}
     return Arm(
         name=arm["name"],
         kind=arm["kind"],
         n_real=arm["real"],
-        n_added=runs[0].added,
+        n_added=min(found.added for found in runs),
+        short="; ".join(f"{added} of {asked} images with seed {seed}" for seed, added in few.items()),
         ratio=arm["ratio"],
         against=arm["against"],
         scores=np.array([found.score for found in runs]),

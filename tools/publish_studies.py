@@ -53,7 +53,7 @@ def section(name: str, study: Mapping) -> str:
     seeds, images = study["seeds"], study["test_images"]
     about = (
         f"**{name}**: {study['settings']['real']} real training images, {seeds} seeds, "
-        f"{images} test images, {study['steps'][0]} optimizer steps in every arm. "
+        f"{images} test images, {study['steps']} optimizer steps in every arm. "
         f"[All of it](docs/studies/{name}.md)."
     )
     whole = study_cells(study)

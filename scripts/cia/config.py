@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT202012
 
 from cia.directions import SCORES
 from cia.errors import UserError
-from cia.studies import with_studies
+from cia.studies import RANDOM, arm_names, with_studies
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "config" / "schema"
 TABLES = (
@@ -57,7 +57,7 @@ _REFERENCES = {**_SINGULAR, **{table: table for table in TABLES}, "others": "con
 _RESERVED = {
     "datasets": {"real", "generated", "report"},
     "controlnets": {NONE},
-    "selections": {NONE},
+    "selections": {NONE, RANDOM},
 }
 """Names that mean something else in paths."""
 
@@ -292,6 +292,23 @@ def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
             f"{key}.trainer: {study['trainer']!r} trains for epochs, which are more steps for a "
             "larger training set; give it `steps`, so that all arms see as many"
         )
+    if config["trainers"].get(study["trainer"], {}).get("patience"):
+        yield (
+            f"{key}.trainer: {study['trainer']!r} has `patience`, by which some arms would stop "
+            "early; set it to 0, so that all arms see as many steps"
+        )
+    names = arm_names(name, study, config)
+    for twice in sorted({arm for arm in names if names.count(arm) > 1}):
+        yield f"{key}: two arms would be named {twice!r}; give its selection or controlnet another name"
+    yield from _study_sizes(config, key, study)
+    yield from _unfit_trainers(config, f"{key}.trainer", {**study, "trainers": [study["trainer"]]})
+    everything = [study["controlnet"], *study["others"]]
+    yield from _unfit_judges(config, f"{key}.judges", study)
+    yield from _unfit_variations(config, f"{key}.others", {**study, "controlnets": everything})
+
+
+def _study_sizes(config: dict, key: str, study: dict) -> Iterator[str]:
+    """Arms are compared at one size, so each needs as many candidates, and a selection keeps them."""
     asked = dict.fromkeys(study["others"], study["ratio"])
     asked[study["controlnet"]] = max(study["ratio"], *study["ratios"], 0)
     for controlnet, value in asked.items():
@@ -301,10 +318,18 @@ def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
                 f"{key}: a ratio of {value:g} takes more images than the {variants} `variants` "
                 f"of {controlnet!r}"
             )
-    yield from _unfit_trainers(config, f"{key}.trainer", {**study, "trainers": [study["trainer"]]})
-    everything = [study["controlnet"], *study["others"]]
-    yield from _unfit_judges(config, f"{key}.judges", study)
-    yield from _unfit_variations(config, f"{key}.others", {**study, "controlnets": everything})
+    chosen = [{"controlnet": study["controlnet"], "selection": x} for x in study["selections"]]
+    for pair in [*chosen, *study["filtered"]]:
+        selection = config["selections"].get(pair["selection"], {})
+        variants = config["controlnets"].get(pair["controlnet"], {}).get("variants")
+        if selection.get("method") != "top_p" or variants is None:
+            continue
+        if variants * selection["value"] < study["ratio"]:
+            yield (
+                f"{key}: selection {pair['selection']!r} keeps {selection['value']:g} of the "
+                f"{variants} `variants` of {pair['controlnet']!r}, which is fewer than `ratio` "
+                f"({study['ratio']:g}) takes; raise one or the other"
+            )
 
 
 def _unfit_judges(config: dict, key: str, experiment: dict) -> Iterator[str]:

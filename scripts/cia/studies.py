@@ -55,6 +55,13 @@ def study_arms(config: dict) -> list[dict]:
     ]
 
 
+def arm_names(name: str, study: dict, config: dict) -> list[str]:
+    """List the names of a study's arms, which are to differ; none while its entries are unknown."""
+    if study["controlnet"] not in config["controlnets"]:
+        return []
+    return [arm["name"] for arm in _arms(name, study, study["seeds"][0], config)]
+
+
 def study_sets(config: dict) -> list[dict]:
     """List the image sets that studies take, as `cia.config.generated_sets` does."""
     return [
@@ -144,7 +151,9 @@ def _arms(name: str, study: dict, draw: int, config: dict) -> Iterator[dict]:
         yield synthetic(controlnet, "variation", ratio, controlnet, than="random")
     for pair in study["filtered"]:
         chosen = f"{pair['controlnet']}, {pair['selection']}"
-        yield synthetic(chosen, "selection", ratio, *pair.values(), than=pair["controlnet"])
+        yield synthetic(
+            chosen, "selection", ratio, pair["controlnet"], pair["selection"], pair["controlnet"]
+        )
     everything = float(_all(study, config))
     if everything != ratio:
         yield synthetic("all", "all", everything)

@@ -24,7 +24,7 @@ STAGE = {
     "mix": 2,
     "classical": 2,  # of mixes with classically augmented images
     "train": 2,
-    "study": 1,
+    "study": 2,
     "report": 1,
     "provenance": 1,
 }

@@ -256,10 +256,18 @@ def test_a_metric_that_only_follows_the_ratio_foretells_nothing_beside_it():
     assert partial.low < 0 < partial.high and partial.p > 0.05
 
 
+def test_p_values_beside_the_ratio_are_small_no_more_often_than_they_say():
+    rng = np.random.default_rng(3)
+    ratio = [0.25, 1, 2, 2, 2, 2, 4]
+    drawn = [rank_correlation(*rng.normal(size=(2, 7)), ratio).p for _ in range(400)]
+    assert np.mean(np.array(drawn) <= 0.05) <= 0.08  # 0.05 and three standard errors
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_correlation_that_is_not_defined_says_why():
     rising = [1, 2, 3, 4, 5, 6]
     assert "4 arms" in rank_correlation([1, 2, None, np.nan, 3, 4], rising).reason
+    assert "5 arms" in rank_correlation([1, 2, None, 3, 4, 5], rising, rising[::-1]).reason
     assert "same in all arms" in rank_correlation([2] * 6, rising).reason
     assert "ratio explains" in rank_correlation(rising, [3, 1, 2, 6, 5, 4], rising).reason
     perfect = rank_correlation(rising, rising)
@@ -327,7 +335,7 @@ def test_a_study_in_one_dict(tmp_path):
 def test_the_verdict_says_no_more_than_is_shown():
     clear = " ".join(summarize_study(arms_of_a_study(), 200, "accuracy")["verdict"])
     assert "better than the control (duplicated): all +0.0" in clear
-    assert "Of 2 selections shown to be better than as many taken at random: near +0.0" in clear
+    assert "1 of 2 selections is shown to be better than as many taken at random: near +0.0" in clear
     assert "Not shown to differ from as many taken at random: far" in clear
     noisy = " ".join(summarize_study(arms_of_a_study(0.2, 3), 200, "accuracy")["verdict"])
     assert "None of 6 arms is shown to be better" in noisy and "No share of a gap" in noisy

@@ -137,6 +137,8 @@ def test_a_learning_curve_has_n_and_twice_n():
             ["studies.few.filtered", "'tiny_canny' is none of `others`"],
         ),
         ("selections", ["best"], ["studies.few.selections", "'best'"]),
+        ("controlnet", "tiny", ["studies.few.controlnet", "'tiny'"]),
+        ("ratio", 3, ["'best_half' keeps 0.5 of the 4 `variants` of 'tiny_warped'", "fewer"]),
         ("sead", 1, ["studies.few", "'sead'", "'seeds'"]),
     ],
 )
@@ -151,6 +153,26 @@ def test_a_study_wants_a_number_of_steps(config):
     config["trainers"]["resnet"] |= {"steps": None, "epochs": 5}
     with pytest.raises(UserError, match="'resnet' trains for epochs.*give it `steps`"):
         checked(config)
+
+
+def test_a_study_wants_no_training_that_stops_early(config):
+    config["trainers"]["yolov8n"]["patience"] = 3
+    config["studies"]["few"] |= {"dataset": "digits_scenes", "trainer": "yolov8n", "judges": []}
+    with pytest.raises(UserError, match="'yolov8n' has `patience`"):
+        checked(config)
+
+
+def test_two_arms_of_one_name_are_refused(config):
+    config["selections"]["random"] = config["selections"]["best_half"]
+    config["studies"]["few"]["selections"] = ["random"]
+    with pytest.raises(UserError, match="two arms would be named 'random'"):
+        checked(config)
+
+
+def test_a_pair_s_keys_may_come_in_any_order(config):
+    names = [arm["name"] for arm in study_arms(checked(config))]
+    config["studies"]["few"]["filtered"] = [{"selection": "best_half", "controlnet": "tiny_warped"}]
+    assert [arm["name"] for arm in study_arms(checked(config))] == names
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FEWEST_ARMS = 5
-"""Fewest arms for which a correlation is given."""
+"""Fewest arms for which a correlation is given; one more where a ratio is taken out."""
 _EXACT = 7
 """Most arms for which all orders are tried."""
 _ORDERS = 5000
@@ -54,7 +54,8 @@ def rank_correlation(
     the ratio. The interval is Bonett and Wright's (2000) on Fisher's scale, one arm fewer where a
     ratio was taken out: a bootstrap of ten arms repeats arms, which ties ranks, and at rho = 1 it
     has no width. Arms that share real images and seeds are not independent, so the true interval is
-    rather wider. The p value is of permuted arms: all orders up to seven arms, else random ones.
+    rather wider. The p value is of permuted arms: all orders up to seven arms, else random ones; what
+    is left after a regression is permuted and regressed again (Freedman and Lane, 1983).
 
     Parameters
     ----------
@@ -65,36 +66,47 @@ def rank_correlation(
     values = np.array([[np.nan if x is None else x for x in column] for column in columns], float)
     values = values[:, np.isfinite(values).all(axis=0)]
     arms = values.shape[1]
-    if arms < FEWEST_ARMS:
-        return _undefined(arms, f"{arms} arms have it; a correlation wants {FEWEST_ARMS}")
-    left = _residuals(values)
-    if left is None:
+    fewest = FEWEST_ARMS + len(values) - 2
+    if arms < fewest:
+        return _undefined(arms, f"{arms} arms have it; a correlation wants {fewest}")
+    ranks = _ranks(values)
+    left = _residuals(ranks[:2], ranks[2:])
+    if (np.linalg.norm(left, axis=1) < 1e-9 * arms).any():
         what = "the metric or the score is the same in all arms"
-        if ratios is not None and _residuals(values[:2]) is not None:
+        if ranks[0].any() and ranks[1].any():
             what = "the ratio explains the metric or the score to the last rank"
         return _undefined(arms, what)
-    rho = float(np.clip(left[0] @ left[1], -1, 1))
-    return Correlation(rho, *_bounds(rho, arms, len(values) - 2), _p_value(left), arms)
+    rho = _correlations(left[0], left[1:])[0]
+    return Correlation(
+        float(rho), *_bounds(rho, arms, len(values) - 2), _p_value(left, ranks[2:]), arms
+    )
 
 
 def _undefined(arms: int, reason: str) -> Correlation:
     return Correlation(None, None, None, None, arms, reason)
 
 
-def _residuals(values: np.ndarray) -> np.ndarray | None:
-    """Return the ranks of metric and score less their fit, each of length 1; None if one is 0."""
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks within each row, less their mean."""
     from scipy.stats import rankdata
 
     ranks = rankdata(values, axis=1)
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    left, given = ranks[:2], ranks[2:]
+    return ranks - ranks.mean(axis=1, keepdims=True)
+
+
+def _residuals(rows: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Return rows less their regression on the given ranks, of which there is one or none."""
     for other in given:
         if other.any():
-            left = left - np.outer(left @ other / (other @ other), other)
-    lengths = np.linalg.norm(left, axis=1, keepdims=True)
-    if (lengths < 1e-9 * values.shape[1]).any():
-        return None
-    return left / lengths
+            rows = rows - np.outer(rows @ other / (other @ other), other)
+    return rows
+
+
+def _correlations(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the correlation of a centered row with others; 0 with a row of zeros."""
+    lengths = np.linalg.norm(one) * np.linalg.norm(others, axis=1)
+    found = np.divide(others @ one, lengths, out=np.zeros(len(others)), where=lengths > 1e-12)
+    return np.clip(found, -1, 1)
 
 
 def _bounds(rho: float, arms: int, given: int) -> tuple[float, float]:
@@ -106,13 +118,17 @@ def _bounds(rho: float, arms: int, given: int) -> tuple[float, float]:
     return min(low, rho), max(high, rho)
 
 
-def _p_value(left: np.ndarray) -> float:
+def _p_value(left: np.ndarray, given: np.ndarray) -> float:
     """Return the share of orders of arms with a correlation as far from zero."""
     arms = left.shape[1]
-    observed = abs(left[0] @ left[1]) - 1e-9
+    observed = abs(_correlations(left[0], left[1:])[0]) - 1e-9
+
+    def as_far(orders: np.ndarray) -> np.ndarray:
+        permuted = _residuals(left[1][orders], given)
+        return np.abs(_correlations(left[0], permuted)) >= observed
+
     if arms <= _EXACT:
-        orders = np.array(list(itertools.permutations(range(arms))))
-        return float((np.abs(left[1][orders] @ left[0]) >= observed).mean())
-    order = np.random.default_rng(0)
-    orders = order.permuted(np.tile(np.arange(arms), (_ORDERS, 1)), axis=1)
-    return float(((np.abs(left[1][orders] @ left[0]) >= observed).sum() + 1) / (_ORDERS + 1))
+        return float(as_far(np.array(list(itertools.permutations(range(arms))))).mean())
+    random = np.random.default_rng(0)
+    orders = random.permuted(np.tile(np.arange(arms), (_ORDERS, 1)), axis=1)
+    return float((as_far(orders).sum() + 1) / (_ORDERS + 1))

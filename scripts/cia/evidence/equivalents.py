@@ -144,6 +144,8 @@ def equivalent_real(
         low_open, high_open = bool(same[0] == first), bool(same[-1] == last)
         low, high = min(float(same[0]), value), max(float(same[-1]), value)
         return Equivalent(value, at_least, at_most, low, high, low_open, high_open, note)
+    if not known:
+        return Equivalent(value, at_least, at_most, None, None, at_most, at_least, note)
     # told apart from the whole curve: the interval is beyond its end
     low, high = (value, None) if at_least else (None, value) if at_most else (value, value)
     return Equivalent(value, at_least, at_most, low, high, at_most, at_least, note)

@@ -33,9 +33,9 @@ class Arm:
         with synthetic images, all, some at random, some selected, some shares. variation: made
         from varied conditions. twice: 2N real images. curve: other numbers of real images.
     n_real, n_added : int
-        Real training images, and images added to them.
+        Real training images, and images added to them: the fewest of all seeds.
     ratio : float
-        n_added / n_real.
+        Images asked for per real one.
     scores : numpy.ndarray
         Score on the test images, one per seed, the same seeds in every arm, shape (seeds,).
     resampled : numpy.ndarray
@@ -46,6 +46,8 @@ class Arm:
         The arm with as many of the same images, chosen at random.
     metrics : dict
         Name of a metric of the added images to its mean over seeds.
+    short : str
+        Where it has fewer images than asked for, and how many; or empty.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Arm:
     val: np.ndarray
     against: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    short: str = ""
 
 
 def summarize_study(arms: Sequence[Arm], images: int, metric: str) -> dict:
@@ -158,6 +161,7 @@ def _row(
         "low": level.low,
         "high": level.high,
         "note": level.note,
+        "short": arm.short,
         "difference": None if arm is control else _difference(arm, control, images),
         "against_random": random and {"arm": random.name, **_difference(arm, random, images)},
         "equivalent_real": equivalent,
@@ -263,6 +267,9 @@ def verdict(study: dict) -> list[str]:
         family = [rows[name] for name in study["families"][f"{kind}_against_random"]]
         if family:
             sentences += _compare(family, "against_random", words, "as many taken at random")
+    short = "; ".join(f"{row['name']}: {row['short']}" for row in study["arms"] if row["short"])
+    if short:
+        sentences.append(f"Smaller than asked for, so not compared at one size: {short}.")
     return sentences + _foretold(study)
 
 
@@ -288,8 +295,10 @@ def _compare(rows: Sequence[dict], key: str, what: str, against: str) -> list[st
     def named(group: Sequence[dict]) -> str:
         return "; ".join(f"{row['name']} {with_interval(row[key], '+.3f')}" for row in group)
 
+    are = "is" if len(groups["better"]) == 1 else "are"
     sentences = [
-        f"Of {len(rows)} {what} shown to be better than {against}: {named(groups['better'])}."
+        f"{len(groups['better'])} of {len(rows)} {what} {are} shown to be better than {against}: "
+        f"{named(groups['better'])}."
         if groups["better"]
         else f"None of {len(rows)} {what} is shown to be better than {against}."
     ]
