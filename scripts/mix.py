@@ -12,6 +12,7 @@ from cia.mixing import (
     choose_entries,
     digest_entries,
     labeled,
+    require_ancestors,
     require_no_leak,
     summarize,
     write_mix,
@@ -27,13 +28,12 @@ def main(job):
         name: labeled(manifests[name], read_table(job.input[f"{name}_labels"], "labels"))
         for name in SPLITS
     }
-    synthetic, sources = None, []
+    synthetic, ancestors = None, None
     if "selected" in job.input.keys():
         selected = read_table(job.input.selected, "selected")
         synthetic = labeled(selected, read_table(job.input.synthetic_labels, "labels"))
-        ancestors = read_table(job.input.sources, "sources")
-        sources = ancestors.loc[ancestors["id"].isin(synthetic["id"]), "source"].tolist()
-    require_no_leak(manifests, sources)
+        ancestors = require_ancestors(synthetic, read_table(job.input.sources, "sources"))
+    require_no_leak(manifests, ancestors)
     settings = job.params.settings
     folder = Path(job.output.dataset).parent
     classical, drawn = None, folder / ".classical"

@@ -4,7 +4,7 @@ import logging
 
 from cia.jobs import run
 from cia.labels import name_objects
-from cia.planning import make_plan
+from cia.planning import make_plan, with_digests
 from cia.tables import read_table, write_table
 
 logger = logging.getLogger("cia")
@@ -24,7 +24,11 @@ def main(job):
         job.params.seed,
         objects,
     )
-    ancestors = read_table(job.input.sources, "sources") if varied else plan
+    ancestors = (
+        read_table(job.input.sources, "sources")
+        if varied
+        else with_digests(plan[["id", "source"]], maps)
+    )
     write_table(job.output.sources, ancestors[ancestors["id"].isin(plan["id"])], "sources")
     write_table(job.output.plan, plan, "plan")
     logger.info("%d images planned from %d real ones", len(plan), plan["source"].nunique())

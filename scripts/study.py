@@ -28,8 +28,8 @@ def main(job):
     steps = sorted({found.steps for seeds in runs.values() for _, found in seeds})
     if len(steps) > 1:
         raise UserError(
-            f"studies.{job.wildcards.study}: arms were trained for {steps} optimizer steps; they can "
-            "be compared after as many only"
+            f"studies.{job.wildcards.study}: arms were trained for {steps} optimizer steps; they "
+            "can be compared after as many only"
         )
     study = {
         "study": job.wildcards.study,
@@ -63,13 +63,17 @@ def join(seeds):
     arm, runs = seeds[0][0], [found for _, found in seeds]
     names = set.intersection(*(set(found.metrics) for found in runs))
     asked = round(arm["ratio"] * arm["real"])
-    few = {seed["seed"]: found.added for seed, found in seeds if found.added < asked}
+    few = [
+        f"{found.added} of {asked} images with seed {run['seed']}"
+        for run, found in seeds
+        if found.added < asked
+    ]
     return Arm(
         name=arm["name"],
         kind=arm["kind"],
         n_real=arm["real"],
         n_added=min(found.added for found in runs),
-        short="; ".join(f"{added} of {asked} images with seed {seed}" for seed, added in few.items()),
+        short="; ".join(few),
         ratio=arm["ratio"],
         against=arm["against"],
         scores=np.array([found.score for found in runs]),

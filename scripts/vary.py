@@ -2,8 +2,11 @@
 
 import logging
 
+import pandas as pd
+
 from cia.conditions import EXTRACTORS
 from cia.jobs import run
+from cia.planning import with_digests
 from cia.scanning import log_rejected
 from cia.tables import read_table, write_table
 from cia.varying import vary_maps
@@ -16,8 +19,9 @@ def main(job):
     if hasattr(job.input, "labels"):
         table = read_table(job.input.labels, "labels")
         labels = dict(zip(table["id"], table["label"], strict=True))
+    maps = read_table(job.input.conditions, "conditions")
     varied = vary_maps(
-        read_table(job.input.conditions, "conditions"),
+        maps,
         labels,
         job.params.folder,
         job.params.settings,
@@ -29,7 +33,7 @@ def main(job):
     log_rejected(varied.rejected)
     write_table(job.output.rejected, varied.rejected, "rejected")
     write_table(job.output.labels, varied.labels, "labels")
-    write_table(job.output.sources, varied.sources, "sources")
+    write_table(job.output.sources, with_digests(pd.DataFrame(varied.sources), maps), "sources")
     write_table(job.output.manifest, varied.manifest, "varied")
     logger.info("%d maps, %d pictures skipped", len(varied.manifest), len(varied.rejected))
 

@@ -135,7 +135,7 @@ def make_conditions() -> None:
     table = read_table("results/real/big/train/manifest.csv", "manifest")
     folder = "data/conditions/big/canny"
     images = [f"{folder}/images/{id_}.png" for id_ in table["id"]]
-    maps = table.assign(image=images, width=64, height=64, found=1)
+    maps = table.assign(image=images, width=64, height=64, found=1, picture_sha256=table["sha256"])
     write_table(f"{folder}/manifest.csv", maps, "conditions")
 
 

@@ -299,7 +299,7 @@ def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
         )
     names = arm_names(name, study, config)
     for twice in sorted({arm for arm in names if names.count(arm) > 1}):
-        yield f"{key}: two arms would be named {twice!r}; give its selection or controlnet another name"
+        yield f"{key}: two arms would be named {twice!r}; give a selection another name"
     yield from _study_sizes(config, key, study)
     yield from _unfit_trainers(config, f"{key}.trainer", {**study, "trainers": [study["trainer"]]})
     everything = [study["controlnet"], *study["others"]]
@@ -308,7 +308,7 @@ def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
 
 
 def _study_sizes(config: dict, key: str, study: dict) -> Iterator[str]:
-    """Arms are compared at one size, so each needs as many candidates, and a selection keeps them."""
+    """Arms are compared at one size, so each needs enough images, after a selection too."""
     asked = dict.fromkeys(study["others"], study["ratio"])
     asked[study["controlnet"]] = max(study["ratio"], *study["ratios"], 0)
     for controlnet, value in asked.items():

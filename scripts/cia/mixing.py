@@ -128,15 +128,35 @@ def labeled(manifest: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def require_no_leak(manifests: Mapping[str, pd.DataFrame], sources: Sequence[str]) -> None:
+def require_ancestors(synthetic: pd.DataFrame, sources: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `sources` that tell what the given synthetic images descend from.
+
+    Raises
+    ------
+    UserError
+        If one of the images has no row.
+    """
+    unknown = sorted(set(synthetic["id"]) - set(sources["id"]))
+    if unknown:
+        raise UserError(
+            f"{len(unknown)} synthetic images descend from no known picture: "
+            f"{', '.join(unknown[:5])}. Make the plan again: snakemake --forcerun plan"
+        )
+    return sources[sources["id"].isin(synthetic["id"])]
+
+
+def require_no_leak(
+    manifests: Mapping[str, pd.DataFrame], ancestors: pd.DataFrame | None = None
+) -> None:
     """Check that no picture is in two splits, and that synthetic images come from train alone.
 
     Parameters
     ----------
     manifests : mapping
         Split to the manifest of its real pictures (id, image, sha256).
-    sources : sequence of str
-        Ids of the real pictures that the selected synthetic images descend from, all of them.
+    ancestors : pandas.DataFrame, optional
+        Of all real pictures that the selected synthetic images descend from, source (id) and
+        source_sha256: splits may have pictures of one name, so the content is compared.
 
     Raises
     ------
@@ -154,7 +174,10 @@ def require_no_leak(manifests: Mapping[str, pd.DataFrame], sources: Sequence[str
                     f"{len(both)} pictures are in both {one} and {other}: {listed}. Remove each "
                     "from one of them: a model must not be tested on what it was trained on."
                 )
-    foreign = sorted(set(sources) - set(manifests["train"]["id"]))
+    if ancestors is None:
+        return
+    known = ancestors["source_sha256"].isin(manifests["train"]["sha256"])
+    foreign = sorted(set(ancestors.loc[~known, "source"]))
     if foreign:
         raise UserError(
             f"{len(foreign)} synthetic images vary pictures that are not in the training split: "

@@ -155,3 +155,17 @@ def _described(maps: pd.DataFrame, objects: Mapping[str, Sequence[str]] | None) 
     if left.empty:
         raise UserError("prompts: {objects} needs labels, and no image has a valid one")
     return left
+
+
+def with_digests(ancestors: pd.DataFrame, maps: pd.DataFrame) -> pd.DataFrame:
+    """Add to rows of id and source the digests of the pictures whose condition maps these are.
+
+    Parameters
+    ----------
+    ancestors : pandas.DataFrame
+        Columns id, source.
+    maps : pandas.DataFrame
+        Manifest of the extracted maps: id, picture_sha256.
+    """
+    digests = maps.set_index("id")["picture_sha256"]
+    return ancestors.assign(source_sha256=ancestors["source"].map(digests))

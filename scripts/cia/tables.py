@@ -14,9 +14,9 @@ COLUMNS = {
     "manifest": ["id", "image", "width", "height", "sha256", "caption"],
     "rejected": ["file", "reason"],
     "labels": ["id", "label"],
-    "conditions": ["id", "image", "width", "height", "sha256", "found"],
+    "conditions": ["id", "image", "width", "height", "sha256", "found", "picture_sha256"],
     "varied": ["id", "source", "variant", "image", "width", "height", "sha256", "found"],
-    "sources": ["id", "source"],
+    "sources": ["id", "source", "source_sha256"],
     "plan": [
         "id",
         "source",

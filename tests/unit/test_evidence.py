@@ -335,7 +335,9 @@ def test_a_study_in_one_dict(tmp_path):
 def test_the_verdict_says_no_more_than_is_shown():
     clear = " ".join(summarize_study(arms_of_a_study(), 200, "accuracy")["verdict"])
     assert "better than the control (duplicated): all +0.0" in clear
-    assert "1 of 2 selections is shown to be better than as many taken at random: near +0.0" in clear
+    assert (
+        "1 of 2 selections is shown to be better than as many taken at random: near +0.0" in clear
+    )
     assert "Not shown to differ from as many taken at random: far" in clear
     noisy = " ".join(summarize_study(arms_of_a_study(0.2, 3), 200, "accuracy")["verdict"])
     assert "None of 6 arms is shown to be better" in noisy and "No share of a gap" in noisy

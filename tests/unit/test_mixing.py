@@ -21,6 +21,7 @@ from cia.mixing import (
     choose_entries,
     digest_entries,
     labeled,
+    require_ancestors,
     require_no_leak,
     summarize,
     write_mix,
@@ -324,17 +325,36 @@ def manifests(**digests: list[str]) -> dict[str, pd.DataFrame]:
     }
 
 
+def ancestors(digests: str) -> pd.DataFrame:
+    """Ancestors of images 0, 1, ..., all of one name, with these digests."""
+    rows = [(str(number), "train0", digest) for number, digest in enumerate(digests)]
+    return pd.DataFrame(rows, columns=["id", "source", "source_sha256"])
+
+
 def test_a_picture_in_two_splits_is_an_error_that_names_both():
     found = manifests(train=["1", "2"], val=["3"], test=["4", "2"])
     with pytest.raises(UserError, match="train and test: train/1.png and test/1.png"):
-        require_no_leak(found, [])
+        require_no_leak(found)
 
 
 def test_synthetic_images_of_pictures_outside_train_are_refused():
     found = manifests(train=["1"], val=["2"], test=["3"])
-    require_no_leak(found, ["train0", "train0"])
-    with pytest.raises(UserError, match="not in the training split: val0"):
-        require_no_leak(found, ["train0", "val0"])
+    require_no_leak(found, ancestors("11"))
+    with pytest.raises(UserError, match="not in the training split: train0"):
+        require_no_leak(found, ancestors("12"))
+
+
+def test_a_picture_of_val_is_refused_though_train_has_one_of_its_name():
+    found = manifests(train=["1"], val=["2"])
+    found["val"]["id"] = found["train"]["id"]
+    with pytest.raises(UserError, match="not in the training split: train0"):
+        require_no_leak(found, ancestors("2"))
+
+
+def test_a_synthetic_image_without_known_ancestor_is_refused():
+    synthetic = pd.DataFrame({"id": ["0", "9"]})
+    with pytest.raises(UserError, match="1 synthetic images descend from no known picture: 9"):
+        require_ancestors(synthetic, ancestors("11"))
 
 
 def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkeypatch):
@@ -367,7 +387,13 @@ def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkey
     table("synthetic_labels", labels(["s0", "s1"]), "labels")
     table("selected", [row | {"score": 0.0, "rank": 1} for row in made[:1]], "selected")
     ancestors = [("s0", "train0"), ("s0", "train1"), ("s1", "val0")]
-    table("sources", [{"id": one, "source": other} for one, other in ancestors], "sources")
+
+    def write_sources():
+        rows = [(one, other, digest_file(f"{other}.png")) for one, other in ancestors]
+        columns = ["id", "source", "source_sha256"]
+        table("sources", pd.DataFrame(rows, columns=columns), "sources")
+
+    write_sources()
     settings = {"synthetic": 1, "unit": "count", "keep_training_size": False, "duplicate": 1}
     job = SimpleNamespace(
         input=InputFiles(fromdict=inputs),
@@ -378,6 +404,6 @@ def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkey
     entries = read_table("mix/dataset.csv", "mixed")
     assert entries.loc[entries["origin"] == "synthetic", "id"].tolist() == ["s0"]
     ancestors[1] = ("s0", "val0")
-    table("sources", [{"id": one, "source": other} for one, other in ancestors], "sources")
+    write_sources()
     with pytest.raises(UserError, match="not in the training split: val0"):
         script.main(job)

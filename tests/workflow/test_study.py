@@ -108,11 +108,11 @@ def test_the_check_for_leaks_bites(studied):
     before = sources.read_text()
     table = read_table(sources, "sources")
     drawn = set(table["source"])
-    stock = studied.folder / "results/real/digits/train/manifest.csv"
-    stranger = next(name for name in read_table(stock)["id"] if name not in drawn)
-    table["source"] = table["source"].replace(table["source"].iloc[0], stranger)
+    stock = read_table(studied.folder / "results/real/digits/train/manifest.csv", "manifest")
+    stranger = stock[~stock["id"].isin(drawn)].iloc[0]
+    table.loc[0, ["source", "source_sha256"]] = stranger[["id", "sha256"]].tolist()
     table.to_csv(sources, index=False)
     mix = f"data/mixed/{SET}/tiny_canny/at_random/few.plus2/dataset.csv"
     output = studied.snakemake("--cores", "1", mix, fails=True)
-    assert "vary pictures that are not in the training split" in output and stranger in output
+    assert "vary pictures that are not in the training split" in output and stranger["id"] in output
     sources.write_text(before)

@@ -95,7 +95,9 @@ def test_every_real_ancestor_is_in_a_table(varied):
 def test_without_variation_the_one_ancestor_is_the_source(finished):
     plan = table(finished, "results/digits/tiny_canny/plan.csv", "plan")
     sources = table(finished, "results/digits/tiny_canny/sources.csv", "sources")
-    assert sources.equals(plan[["id", "source"]])
+    assert sources[["id", "source"]].equals(plan[["id", "source"]])
+    train = table(finished, "results/real/digits/train/manifest.csv", "manifest").set_index("id")
+    assert sources["source_sha256"].tolist() == train["sha256"][sources["source"]].tolist()
     assert not (finished.folder / "data/varied").exists()
 
 

@@ -34,6 +34,7 @@ class Job:
 
     id: str
     image: str
+    picture: str
     shape: tuple[int, int]
     path: Path
     size: tuple[int, int]
@@ -64,7 +65,7 @@ def extract_maps(
     Returns
     -------
     rows : list of dict
-        id, image, width, height, sha256, found, in the order of the manifest.
+        id, image, width, height, sha256, found, picture_sha256, in the order of the manifest.
     rejected : list of dict
         file, reason: pictures in which nothing was found, if `empty` is `skip`.
 
@@ -113,7 +114,8 @@ def _jobs(
         text = json.dumps(basis | {"picture": row.sha256, "size": target}, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()
         shape = (row.width, row.height)
-        jobs.append(Job(row.id, row.image, shape, folder / f"{row.id}.png", target, key))
+        path = folder / f"{row.id}.png"
+        jobs.append(Job(row.id, row.image, row.sha256, shape, path, target, key))
     return jobs
 
 
@@ -164,4 +166,5 @@ def _row(job: Job) -> dict:
         "height": job.size[1],
         "sha256": digest_file(job.path),
         "found": job.found,
+        "picture_sha256": job.picture,
     }

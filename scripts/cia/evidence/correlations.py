@@ -54,8 +54,8 @@ def rank_correlation(
     the ratio. The interval is Bonett and Wright's (2000) on Fisher's scale, one arm fewer where a
     ratio was taken out: a bootstrap of ten arms repeats arms, which ties ranks, and at rho = 1 it
     has no width. Arms that share real images and seeds are not independent, so the true interval is
-    rather wider. The p value is of permuted arms: all orders up to seven arms, else random ones; what
-    is left after a regression is permuted and regressed again (Freedman and Lane, 1983).
+    rather wider. The p value is of permuted arms: all orders up to seven arms, else random ones;
+    what is left after a regression is permuted and regressed again (Freedman and Lane, 1983).
 
     Parameters
     ----------
