@@ -11,10 +11,12 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: demo study publish-study test test-slurm lint format bench bench-scaling check-model train-model lock clean help
+.PHONY: setup demo study publish-study test test-slurm lint format bench bench-scaling check-model train-model lock clean help
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
+
+setup: $(VENV)/installed ## Set up .venv and run nothing; then: . .venv/bin/activate
 
 demo: $(VENV)/installed ## Run the whole workflow on the embedded default and print a summary
 	snakemake --cores $(CORES)
@@ -63,7 +65,7 @@ lock: ## Choose the newest versions that requirements.in allows, and write requi
 	tools/lock.sh "$(PYTHON)"
 
 clean: ## Remove all that the workflow made, its store of images too; data/real stays
-	rm -rf .snakemake results logs benchmarks data/conditions data/generated data/mixed data/store
+	rm -rf .snakemake results logs benchmarks data/conditions data/varied data/generated data/mixed data/store
 
 $(VENV)/installed: requirements.txt
 	@test -n "$(PYTHON)" || { echo "CIA needs Python 3.11 or 3.12, and neither is on the PATH (python3 is $$(python3 --version 2>&1)). Install one, or run: make PYTHON=/path/to/python3.11" >&2; exit 1; }

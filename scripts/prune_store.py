@@ -29,7 +29,7 @@ def main(job):
         store.drop(parts.unused)
         logger.info("Dropped.")
     elif parts.unused:
-        logger.info("Nothing is dropped yet. To drop: snakemake prune_store --config prune=drop")
+        logger.info("Nothing is dropped yet. To drop: the same command with --config prune=drop")
 
 
 if "snakemake" in globals():

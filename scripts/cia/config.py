@@ -17,6 +17,7 @@ from referencing.jsonschema import DRAFT202012
 from cia.directions import SCORES
 from cia.errors import UserError
 from cia.studies import RANDOM, arm_names, with_studies
+from cia.trainers import TRAINERS
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "config" / "schema"
 TABLES = (
@@ -383,12 +384,13 @@ def _unfit_variations(config: dict, key: str, experiment: dict) -> Iterator[str]
 
 
 def _unfit_trainers(config: dict, key: str, experiment: dict) -> Iterator[str]:
-    fits = {"detection": "yolo", "classification": "timm"}
     task = config["datasets"].get(experiment["dataset"], {}).get("task")
+    fits = [kind for kind, (_, for_task) in TRAINERS.items() if for_task == task]
     for name in experiment["trainers"]:
         kind = config["trainers"].get(name, {}).get("kind")
-        if task and kind and kind != fits[task]:
+        if task and kind and kind not in fits:
             yield (
                 f"{key}: trainer {name!r} is of kind {kind!r}, but dataset "
-                f"{experiment['dataset']!r} is for {task}, which takes kind {fits[task]!r}"
+                f"{experiment['dataset']!r} is for {task}, which takes kind "
+                f"{' or '.join(map(repr, fits))}"
             )

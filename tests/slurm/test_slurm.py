@@ -16,6 +16,7 @@ GPUS = {
     "score": {0},
     "mix": {0},
     "train": {1},
+    "gallery": {0},
 }
 """The rules that run as Slurm jobs, and the GPUs that their jobs may ask for."""
 

@@ -1,7 +1,7 @@
 """Downstream models: trained on a mix, chosen on val, tested once on the real test split.
 
-`TRAINERS` maps the config's `kind` to a function; adding one is a function and an entry. A trainer
-keeps its work in progress in `job.work`, from where a killed training goes on.
+`cia.trainers` maps the kinds of the config to modules; adding one is a function and an entry.
+A trainer keeps its work in progress in `job.work`, from where a killed training goes on.
 """
 
 import hashlib
@@ -23,16 +23,10 @@ from cia.errors import UserError
 from cia.files import digest_file, model_fingerprint, write_text, write_yaml
 from cia.provenance import package_versions
 from cia.tables import read_table, write_table
+from cia.trainers import TRAINERS
 from cia.versions import STAGE
 
 logger = logging.getLogger("cia")
-
-TRAINERS = {
-    "yolo": ("cia.training.yolo", "detection"),
-    "timm": ("cia.training.classifier", "classification"),
-}
-"""Kind of trainer: the module whose `train` does it, and the task it is for."""
-
 
 LOOKS = 20
 """Epochs, so looks at val, of a training whose steps are set; fewer where pictures are many."""
