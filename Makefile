@@ -25,7 +25,7 @@ demo: $(VENV)/installed ## Run the whole workflow on the embedded default and pr
 
 study: $(VENV)/installed ## Ask whether synthetic images help: every arm with every seed (an hour and more on 2 cores)
 	snakemake --cores $(CORES) study_all --configfile config/study.yaml
-	snakemake --cores 1 --quiet all study_all --report results/studies/report.html --configfile config/study.yaml
+	snakemake study_all --cores 1 --quiet all --report results/studies/report.html --configfile config/study.yaml
 	@cat results/studies/*/study.md
 
 publish-study: $(VENV)/installed ## Put the tables and figures of results/studies into README.md and docs/studies
