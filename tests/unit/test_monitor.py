@@ -24,11 +24,12 @@ def log(tmp_path):
     handler = logging.FileHandler(tmp_path / "job.log", mode="w")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("cia")
-    before, logger.level = logger.level, logging.INFO
+    before = logger.level
+    logger.setLevel(logging.INFO)  # not `level =`, which forgets no answer that was given before
     logger.addHandler(handler)
     yield tmp_path / "job.log"
     logger.removeHandler(handler)
-    logger.level = before
+    logger.setLevel(before)
     handler.close()
 
 
