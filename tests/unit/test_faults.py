@@ -173,6 +173,7 @@ def test_a_run_takes_over_what_a_killed_one_had_at_hand(plan, settings, whole, t
     while not entries(store) and first.poll() is None:
         time.sleep(0.01)
     first.send_signal(signal.SIGSTOP)  # alive, with claims, and making nothing
+    os.waitid(os.P_PID, first.pid, os.WSTOPPED)
     stored = entries(store)
     other = start(plan, settings, tmp_path, tmp_path / "b")
     deadline = time.monotonic() + 120
