@@ -1,6 +1,7 @@
 """Classical augmentation, the control that synthetic images have to beat."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ from torchvision.transforms import v2
 
 from cia.files import digest_file
 from cia.images import load_image, save_png
+from cia.labels import read_objects, write_objects
 
 _LEAST_SIDE, _LEAST_SHARE = 2.0, 0.1
 """What must be left of a moved box, in pixels and as a share of its area, for it to count as in the
 picture; as in ultralytics' own augmentation."""
 
-_CIRCLE = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+_ANGLES = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 
 def augment_pictures(
@@ -85,15 +88,20 @@ def augment(pixels: np.ndarray, boxes: str, settings: dict, key: tuple) -> tuple
         The moved boxes, cut at the border; those that have left the picture are dropped.
     """
     height, width = pixels.shape[:2]
-    classes, ellipses = _read_ellipses(boxes, width, height)
+    objects = read_objects(boxes, (width, height))
+    ellipses = [_ellipse(box) for _, box in objects]
     sample = {
         "image": tv_tensors.Image(torch.from_numpy(pixels.copy()).permute(2, 0, 1)),
-        "points": tv_tensors.KeyPoints(ellipses, canvas_size=(height, width)),
+        "points": tv_tensors.KeyPoints(
+            np.array(ellipses, np.float32).reshape(-1, len(_CIRCLE), 2), canvas_size=(height, width)
+        ),
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(key))
         moved = _transform(settings, _border_color(pixels))(sample)
-    lines = _write_boxes(classes, moved["points"].numpy(), width, height)
+    boxes = [_box_inside(points, (width, height)) for points in moved["points"].numpy()]
+    left = [(index, box) for (index, _), box in zip(objects, boxes, strict=True) if box]
+    lines = write_objects(left, (width, height))
     return moved["image"].permute(1, 2, 0).contiguous().numpy(), lines
 
 
@@ -115,28 +123,20 @@ def _transform(settings: dict, fill: list[float]) -> v2.Transform:
     )
 
 
-def _read_ellipses(boxes: str, width: int, height: int) -> tuple[list[int], np.ndarray]:
-    """Return classes, and points on the ellipse inside each box: float32, (boxes, points, 2)."""
-    rows = [line.split() for line in boxes.splitlines()]
-    values = np.array([row[1:5] for row in rows], np.float64).reshape(-1, 2, 2)
-    centers, halves = values[:, 0], values[:, 1] / 2
-    circle = np.stack([np.cos(_CIRCLE), np.sin(_CIRCLE)], axis=1)
-    points = (centers[:, None] + halves[:, None] * circle) * (width, height)
-    return [int(row[0]) for row in rows], points.astype(np.float32)
+def _ellipse(box: Sequence[float]) -> np.ndarray:
+    """Return points on the ellipse inside a box, shape (points, 2)."""
+    low, high = np.array(box).reshape(2, 2)
+    return (low + high) / 2 + (high - low) / 2 * _CIRCLE
 
 
-def _write_boxes(classes: list[int], points: np.ndarray, width: int, height: int) -> str:
-    size = np.array([width, height], np.float64)
-    lines = []
-    for class_, outline in zip(classes, points.astype(np.float64), strict=True):
-        ends = np.stack([outline.min(axis=0), outline.max(axis=0)])
-        low, high = np.clip(ends, 0, size)
-        left, whole = high - low, ends[1] - ends[0]
-        if (left < _LEAST_SIDE).any() or left.prod() < _LEAST_SHARE * whole.prod():
-            continue
-        box = np.concatenate([(low + high) / 2, left]) / np.tile(size, 2)
-        lines.append(" ".join([str(class_), *(f"{value:.6f}" for value in box)]))
-    return "\n".join(lines)
+def _box_inside(points: np.ndarray, size: tuple[int, int]) -> tuple[float, ...] | None:
+    """Return the box around points as far as it is in the picture; None if too little of it is."""
+    ends = np.stack([points.min(axis=0), points.max(axis=0)]).astype(np.float64)
+    low, high = np.clip(ends, 0, size)
+    left, whole = high - low, ends[1] - ends[0]
+    if (left < _LEAST_SIDE).any() or left.prod() < _LEAST_SHARE * whole.prod():
+        return None
+    return (*low.tolist(), *high.tolist())
 
 
 def _border_color(pixels: np.ndarray) -> list[float]:

@@ -23,6 +23,10 @@ TOLERANCE = 1e-6
 """How far a box may stick out of its picture, as a share of the side: rounding to 6 decimals."""
 
 
+Objects = list[tuple[str, tuple[float, float, float, float]]]
+"""Class index and box (left, top, right, bottom in pixels) of each labeled object."""
+
+
 def read_labels(
     folder: str | Path, ids: Sequence[str], task: str, classes: Sequence[str]
 ) -> tuple[list[dict], list[dict], int]:
@@ -206,6 +210,30 @@ def write_label_files(folder: str | Path, rows: Iterable[Mapping[str, str]]) -> 
         if name.endswith(".txt") and name not in wanted:
             os.unlink(folder / name)
     write_texts(folder, wanted.items())
+
+
+def read_objects(label: str, size: tuple[int, int]) -> Objects:
+    """Return the objects of checked YOLO lines, in a picture of that width and height."""
+    objects = []
+    for line in label.splitlines():
+        index, *numbers = line.split()
+        cx, cy, width, height = map(float, numbers)
+        sides = cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
+        box = tuple(
+            min(max(side, 0.0), 1.0) * length for side, length in zip(sides, size * 2, strict=True)
+        )
+        objects.append((index, box))
+    return objects
+
+
+def write_objects(objects: Objects, size: tuple[int, int]) -> str:
+    """Return the YOLO lines of objects in a picture of that width and height."""
+    lines = []
+    for index, (left, top, right, bottom) in objects:
+        cx, width = (left + right) / 2 / size[0], (right - left) / size[0]
+        cy, height = (top + bottom) / 2 / size[1], (bottom - top) / size[1]
+        lines.append(" ".join([index, *(f"{value:.6f}" for value in (cx, cy, width, height))]))
+    return "\n".join(lines)
 
 
 def _box_line(line: str, classes: Sequence[str]) -> str:

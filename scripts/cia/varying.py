@@ -14,6 +14,7 @@ from cia.errors import UserError
 from cia.files import digest_file
 from cia.gathering import remove_others
 from cia.images import load_image, save_png
+from cia.labels import Objects, read_objects, write_objects
 from cia.planning import variant_id
 from cia.progress import Progress
 from cia.recombining import Box, Piece, collect_pieces, compose, erase, lay_out
@@ -27,9 +28,6 @@ logger = logging.getLogger("cia")
 STRENGTHS = (1.0,) * 12 + (0.5, 0.25, 0.125, 0.0)
 """Warps to try until every object is visible enough; the last moves nothing out of the picture."""
 MAPS_IN_MEMORY = 256
-
-Objects = list[tuple[str, Box]]
-"""Class index and box (in pixels of a map) of each labeled object."""
 
 
 class Varied(NamedTuple):
@@ -103,7 +101,7 @@ def vary_maps(
     objects = None
     if labels is not None:
         objects = {
-            row.id: _read_objects(labels[row.id], (row.width, row.height))
+            row.id: read_objects(labels[row.id], (row.width, row.height))
             for row in maps.itertuples()
             if row.id in labels
         }
@@ -156,7 +154,7 @@ def _enter(result: Varieties, row, id_: str, variant: int, varied: Varied, image
         }
     )
     if varied.objects is not None:
-        label = _write_objects(varied.objects, (row.width, row.height))
+        label = write_objects(varied.objects, (row.width, row.height))
         result.labels.append({"id": id_, "label": label})
     result.sources.extend({"id": id_, "source": source} for source in varied.sources)
 
@@ -240,25 +238,3 @@ def _rng(seed: int, source: str, variant: int) -> np.random.Generator:
     text = f"{seed}\0{source}\0{variant}".encode()
     digest = hashlib.blake2b(text, digest_size=16, person=b"cia-vary").digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
-
-
-def _read_objects(label: str, size: tuple[int, int]) -> Objects:
-    objects = []
-    for line in label.splitlines():
-        index, *numbers = line.split()
-        cx, cy, width, height = map(float, numbers)
-        sides = cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
-        box = tuple(
-            min(max(side, 0.0), 1.0) * length for side, length in zip(sides, size * 2, strict=True)
-        )
-        objects.append((index, box))
-    return objects
-
-
-def _write_objects(objects: Objects, size: tuple[int, int]) -> str:
-    lines = []
-    for index, (left, top, right, bottom) in objects:
-        cx, width = (left + right) / 2 / size[0], (right - left) / size[0]
-        cy, height = (top + bottom) / 2 / size[1], (bottom - top) / size[1]
-        lines.append(" ".join([index, *(f"{value:.6f}" for value in (cx, cy, width, height))]))
-    return "\n".join(lines)
