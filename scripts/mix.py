@@ -12,8 +12,8 @@ from cia.mixing import (
     choose_entries,
     digest_entries,
     labeled,
-    require_ancestors,
-    require_no_leak,
+    require_disjoint,
+    require_from_train,
     summarize,
     write_mix,
 )
@@ -28,12 +28,13 @@ def main(job):
         name: labeled(manifests[name], read_table(job.input[f"{name}_labels"], "labels"))
         for name in SPLITS
     }
-    synthetic, ancestors = None, None
+    require_disjoint(manifests)
+    synthetic = None
     if "selected" in job.input.keys():
         selected = read_table(job.input.selected, "selected")
         synthetic = labeled(selected, read_table(job.input.synthetic_labels, "labels"))
-        ancestors = require_ancestors(synthetic, read_table(job.input.sources, "sources"))
-    require_no_leak(manifests, ancestors)
+        sources = read_table(job.input.sources, "sources")
+        require_from_train(synthetic, sources, manifests["train"])
     settings = job.params.settings
     folder = Path(job.output.dataset).parent
     classical, drawn = None, folder / ".classical"

@@ -128,35 +128,13 @@ def labeled(manifest: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def require_ancestors(synthetic: pd.DataFrame, sources: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `sources` that tell what the given synthetic images descend from.
-
-    Raises
-    ------
-    UserError
-        If one of the images has no row.
-    """
-    unknown = sorted(set(synthetic["id"]) - set(sources["id"]))
-    if unknown:
-        raise UserError(
-            f"{len(unknown)} synthetic images descend from no known picture: "
-            f"{', '.join(unknown[:5])}. Make the plan again: snakemake --forcerun plan"
-        )
-    return sources[sources["id"].isin(synthetic["id"])]
-
-
-def require_no_leak(
-    manifests: Mapping[str, pd.DataFrame], ancestors: pd.DataFrame | None = None
-) -> None:
-    """Check that no picture is in two splits, and that synthetic images come from train alone.
+def require_disjoint(manifests: Mapping[str, pd.DataFrame]) -> None:
+    """Check that no picture is in two splits.
 
     Parameters
     ----------
     manifests : mapping
         Split to the manifest of its real pictures (id, image, sha256).
-    ancestors : pandas.DataFrame, optional
-        Of all real pictures that the selected synthetic images descend from, source (id) and
-        source_sha256: splits may have pictures of one name, so the content is compared.
 
     Raises
     ------
@@ -174,9 +152,35 @@ def require_no_leak(
                     f"{len(both)} pictures are in both {one} and {other}: {listed}. Remove each "
                     "from one of them: a model must not be tested on what it was trained on."
                 )
-    if ancestors is None:
-        return
-    known = ancestors["source_sha256"].isin(manifests["train"]["sha256"])
+
+
+def require_from_train(synthetic: pd.DataFrame, sources: pd.DataFrame, train: pd.DataFrame) -> None:
+    """Check that synthetic images descend from training pictures alone.
+
+    Parameters
+    ----------
+    synthetic : pandas.DataFrame
+        The selected images: id.
+    sources : pandas.DataFrame
+        id, source (id) and source_sha256 of every real picture that an image descends from. Splits
+        may have pictures of one name, so the content is compared.
+    train : pandas.DataFrame
+        Manifest of the training split.
+
+    Raises
+    ------
+    UserError
+        Naming the first few images that descend from no known picture, or pictures that are not
+        in the training split.
+    """
+    unknown = sorted(set(synthetic["id"]) - set(sources["id"]))
+    if unknown:
+        raise UserError(
+            f"{len(unknown)} synthetic images descend from no known picture: "
+            f"{', '.join(unknown[:5])}. Make the plan again: snakemake --forcerun plan"
+        )
+    ancestors = sources[sources["id"].isin(synthetic["id"])]
+    known = ancestors["source_sha256"].isin(train["sha256"])
     foreign = sorted(set(ancestors.loc[~known, "source"]))
     if foreign:
         raise UserError(

@@ -21,8 +21,8 @@ from cia.mixing import (
     choose_entries,
     digest_entries,
     labeled,
-    require_ancestors,
-    require_no_leak,
+    require_disjoint,
+    require_from_train,
     summarize,
     write_mix,
 )
@@ -325,36 +325,37 @@ def manifests(**digests: list[str]) -> dict[str, pd.DataFrame]:
     }
 
 
-def ancestors(digests: str) -> pd.DataFrame:
-    """Ancestors of images 0, 1, ..., all of one name, with these digests."""
-    rows = [(str(number), "train0", digest) for number, digest in enumerate(digests)]
+def ancestors(*pairs: tuple[str, str]) -> pd.DataFrame:
+    """One ancestor, by name and digest, of each of the images 0, 1, ..."""
+    rows = [(str(number), *pair) for number, pair in enumerate(pairs)]
     return pd.DataFrame(rows, columns=["id", "source", "source_sha256"])
 
 
 def test_a_picture_in_two_splits_is_an_error_that_names_both():
     found = manifests(train=["1", "2"], val=["3"], test=["4", "2"])
     with pytest.raises(UserError, match="train and test: train/1.png and test/1.png"):
-        require_no_leak(found)
+        require_disjoint(found)
 
 
 def test_synthetic_images_of_pictures_outside_train_are_refused():
-    found = manifests(train=["1"], val=["2"], test=["3"])
-    require_no_leak(found, ancestors("11"))
-    with pytest.raises(UserError, match="not in the training split: train0"):
-        require_no_leak(found, ancestors("12"))
+    train = manifests(train=["1"])["train"]
+    synthetic = pd.DataFrame({"id": ["0", "1"]})
+    require_from_train(synthetic, ancestors(("train0", "1"), ("train0", "1")), train)
+    with pytest.raises(UserError, match="not in the training split: val0"):
+        require_from_train(synthetic, ancestors(("train0", "1"), ("val0", "2")), train)
 
 
 def test_a_picture_of_val_is_refused_though_train_has_one_of_its_name():
-    found = manifests(train=["1"], val=["2"])
-    found["val"]["id"] = found["train"]["id"]
+    train = manifests(train=["1"])["train"]
     with pytest.raises(UserError, match="not in the training split: train0"):
-        require_no_leak(found, ancestors("2"))
+        require_from_train(pd.DataFrame({"id": ["0"]}), ancestors(("train0", "2")), train)
 
 
 def test_a_synthetic_image_without_known_ancestor_is_refused():
+    train = manifests(train=["1"])["train"]
     synthetic = pd.DataFrame({"id": ["0", "9"]})
     with pytest.raises(UserError, match="1 synthetic images descend from no known picture: 9"):
-        require_ancestors(synthetic, ancestors("11"))
+        require_from_train(synthetic, ancestors(("train0", "1")), train)
 
 
 def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkeypatch):
