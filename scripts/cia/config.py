@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT202012
 
 from cia.directions import SCORES
 from cia.errors import UserError
-from cia.studies import RANDOM, arm_names, with_studies
+from cia.studies import RANDOM, one_replicate, with_studies
 from cia.trainers import TRAINERS
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "config" / "schema"
@@ -298,39 +298,35 @@ def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
             f"{key}.trainer: {study['trainer']!r} has `patience`, by which some arms would stop "
             "early; set it to 0, so that all arms see as many steps"
         )
-    names = arm_names(name, study, config)
+    arms_of_study = one_replicate(name, study, config)
+    names = [arm["name"] for arm in arms_of_study]
     for twice in sorted({arm for arm in names if names.count(arm) > 1}):
         yield f"{key}: two arms would be named {twice!r}; give a selection another name"
-    yield from _study_sizes(config, key, study)
+    found = (_too_small(config, key, arm) for arm in arms_of_study)
+    yield from dict.fromkeys(filter(None, found))
     yield from _unfit_trainers(config, f"{key}.trainer", {**study, "trainers": [study["trainer"]]})
     everything = [study["controlnet"], *study["others"]]
     yield from _unfit_judges(config, f"{key}.judges", study)
     yield from _unfit_variations(config, f"{key}.others", {**study, "controlnets": everything})
 
 
-def _study_sizes(config: dict, key: str, study: dict) -> Iterator[str]:
+def _too_small(config: dict, key: str, arm: dict) -> str | None:
     """Arms are compared at one size, so each needs enough images, after a selection too."""
-    asked = dict.fromkeys(study["others"], study["ratio"])
-    asked[study["controlnet"]] = max(study["ratio"], *study["ratios"], 0)
-    for controlnet, value in asked.items():
-        variants = config["controlnets"].get(controlnet, {}).get("variants", value)
-        if variants < value:
-            yield (
-                f"{key}: a ratio of {value:g} takes more images than the {variants} `variants` "
-                f"of {controlnet!r}"
-            )
-    chosen = [{"controlnet": study["controlnet"], "selection": x} for x in study["selections"]]
-    for pair in [*chosen, *study["filtered"]]:
-        selection = config["selections"].get(pair["selection"], {})
-        variants = config["controlnets"].get(pair["controlnet"], {}).get("variants")
-        if selection.get("method") != "top_p" or variants is None:
-            continue
-        if variants * selection["value"] < study["ratio"]:
-            yield (
-                f"{key}: selection {pair['selection']!r} keeps {selection['value']:g} of the "
-                f"{variants} `variants` of {pair['controlnet']!r}, which is fewer than `ratio` "
-                f"({study['ratio']:g}) takes; raise one or the other"
-            )
+    ratio, controlnet = arm["ratio"], arm["controlnet"]
+    variants = config["controlnets"].get(controlnet, {}).get("variants", ratio)
+    if variants < ratio:
+        return (
+            f"{key}: a ratio of {ratio:g} takes more images than the {variants} `variants` "
+            f"of {controlnet!r}"
+        )
+    selection = config["selections"].get(arm["selection"], {})
+    if selection.get("method") == "top_p" and variants * selection["value"] < ratio:
+        return (
+            f"{key}: selection {arm['selection']!r} keeps {selection['value']:g} of the "
+            f"{variants} `variants` of {controlnet!r}, which is fewer than `ratio` "
+            f"({ratio:g}) takes; raise one or the other"
+        )
+    return None
 
 
 def _unfit_judges(config: dict, key: str, experiment: dict) -> Iterator[str]:

@@ -55,11 +55,11 @@ def study_arms(config: dict) -> list[dict]:
     ]
 
 
-def arm_names(name: str, study: dict, config: dict) -> list[str]:
-    """List the names of a study's arms, which are to differ; none while its entries are unknown."""
+def one_replicate(name: str, study: dict, config: dict) -> list[dict]:
+    """List a study's arms with its first seed; none while its controlnet is unknown."""
     if study["controlnet"] not in config["controlnets"]:
         return []
-    return [arm["name"] for arm in _arms(name, study, study["seeds"][0], config)]
+    return list(_arms(name, study, study["seeds"][0], config))
 
 
 def study_sets(config: dict) -> list[dict]:
