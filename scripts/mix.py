@@ -20,10 +20,14 @@ from cia.mixing import (
 from cia.tables import read_table
 
 SPLITS = ("train", "val", "test")
+PICTURE = ("id", "image", "sha256")
+"""What a mix has to know of a picture."""
 
 
 def main(job):
-    manifests = {name: read_table(job.input[f"{name}_manifest"], "manifest") for name in SPLITS}
+    manifests = {
+        name: read_table(job.input[f"{name}_manifest"], "manifest", PICTURE) for name in SPLITS
+    }
     splits = {
         name: labeled(manifests[name], read_table(job.input[f"{name}_labels"], "labels"))
         for name in SPLITS
@@ -31,7 +35,7 @@ def main(job):
     require_disjoint(manifests)
     synthetic = None
     if "selected" in job.input.keys():
-        selected = read_table(job.input.selected, "selected")
+        selected = read_table(job.input.selected, "selected", ["id", "image"])
         synthetic = labeled(selected, read_table(job.input.synthetic_labels, "labels"))
         sources = read_table(job.input.sources, "sources")
         require_from_train(synthetic, sources, manifests["train"])
@@ -52,10 +56,11 @@ def main(job):
     left_out = {name: len(manifests[name]) - len(splits[name]) for name in SPLITS}
     tables = [*manifests.values()]
     if synthetic is not None:
-        tables.append(read_table(job.input.synthetic_manifest, "manifest"))
+        tables.append(read_table(job.input.synthetic_manifest, "manifest", PICTURE))
     if classical is not None:
         tables.append(classical)
-    content = digest_entries(entries, pd.concat(tables).set_index("image")["sha256"])
+    digests = pd.concat([table[["image", "sha256"]] for table in tables]).set_index("image")
+    content = digest_entries(entries, digests["sha256"])
     write_yaml(job.output.summary, {**summary, "without_label": left_out, "content": content})
 
 

@@ -52,8 +52,8 @@ def load_image(path: str | Path | BinaryIO) -> np.ndarray:
     try:
         with Image.open(path, formats=_FORMATS) as image:
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(to_rgb(upright), dtype=np.uint8)
+            ImageOps.exif_transpose(image, in_place=True)
+            return np.asarray(to_rgb(image), dtype=np.uint8)
     except _DECODER_ERRORS as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
 
@@ -70,7 +70,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

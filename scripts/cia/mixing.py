@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -198,12 +199,12 @@ def summarize(
     the training entries, and `backgrounds` those entries that are labeled to hold no object.
     """
     train = entries[entries["split"] == "train"]
-    objects = train[train["label"] != ""]
-    found = objects.assign(label=objects["label"].str.split("\n")).explode("label")
-    indices = found["label"].str.split().str[0].astype(int)
-    table = pd.crosstab(indices, found["origin"])
-    columns = ["real", "synthetic"] + ["classical"] * ("classical" in set(train["origin"]))
-    table = table.reindex(index=range(len(classes)), columns=columns, fill_value=0)
+    objects = Counter(
+        (int(line.split(maxsplit=1)[0]), origin)
+        for label, origin in zip(train["label"], train["origin"], strict=True)
+        for line in label.splitlines()
+    )
+    origins = ["real", "synthetic"] + ["classical"] * ("classical" in set(train["origin"]))
     counts = entries["split"].value_counts()
     return {
         "settings": dict(settings),
@@ -214,8 +215,8 @@ def summarize(
         "val": int(counts.get("val", 0)),
         "test": int(counts.get("test", 0)),
         "classes": {
-            name: dict(zip(columns, map(int, row), strict=True))
-            for name, row in zip(classes, table.to_numpy(), strict=True)
+            name: {origin: objects[index, origin] for origin in origins}
+            for index, name in enumerate(classes)
         },
     } | ({"backgrounds": int((train["label"] == "").sum())} if task == "detection" else {})
 
@@ -267,12 +268,11 @@ def _write_yolo(folder: Path, entries: pd.DataFrame, classes: Sequence[str]) -> 
     for source, image in zip(entries["source"], entries["image"], strict=True):
         if len(image.splitlines()) > 1:
             raise UserError(f"{source!r}: a list of files can't hold a line break; rename it.")
-    stems = entries["image"].str.rpartition(".")[0]
-    entries = entries.assign(label_file="labels" + stems.str.removeprefix("images") + ".txt")
-    for parent, rows in entries.groupby(entries["label_file"].str.rpartition("/")[0]):
-        names = rows["label_file"].str.rpartition("/")[2]
+    entries = entries.assign(label_file=[_label_path(image) for image in entries["image"]])
+    for (split, origin), rows in entries.groupby(["split", "origin"]):
+        names = (path.rpartition("/")[2] for path in rows["label_file"])
         texts = (label + "\n" * bool(label) for label in rows["label"])
-        write_texts(folder / parent, zip(names, texts, strict=True))
+        write_texts(folder / "labels" / split / origin, zip(names, texts, strict=True))
     for split, rows in entries.groupby("split"):
         write_text(folder / f"{split}.txt", "".join(f"./{image}\n" for image in rows["image"]))
     names = dict(enumerate(classes))
@@ -285,6 +285,10 @@ def _path_in_mix(source: str, split: str, origin: str, as_png: bool) -> str:
     # A split's real and synthetic pictures may share an id, so each origin has its folder.
     name = f"{Path(source).stem}.png" if as_png else source.rpartition("/")[2]
     return f"images/{split}/{origin}/{name}"
+
+
+def _label_path(image: str) -> str:
+    return f"labels{image.removeprefix('images').rpartition('.')[0]}.txt"
 
 
 def _is_read_otherwise(path: str) -> bool:
