@@ -280,8 +280,11 @@ def _keep_found(validator: Any, found: list[pd.DataFrame]) -> None:
 def _predictions(found: pd.DataFrame, training: Training) -> pd.DataFrame:
     """Name the pictures as the training set does."""
     folder = training.mix.resolve()
-    images = [Path(name).resolve().relative_to(folder).as_posix() for name in found["image"]]
-    return found.assign(image=images)
+    names = {
+        name: Path(name).resolve().relative_to(folder).as_posix()
+        for name in found["image"].unique()  # a look at the disk each, for thousands of boxes
+    }
+    return found.assign(image=found["image"].map(names))
 
 
 def _summary(box: Any) -> dict:
