@@ -25,6 +25,6 @@ STAGE = {
     "classical": 2,  # of mixes with classically augmented images
     "train": 2,
     "study": 2,
-    "report": 1,
+    "report": 2,
     "provenance": 1,
 }

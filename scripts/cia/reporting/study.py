@@ -418,7 +418,7 @@ def _seed_legend(study: Mapping) -> list[Line2D]:
 def _difference_legend(study: Mapping, twice: Mapping | None) -> list[Line2D]:
     mean = {"linestyle": "", "marker": "D", "color": MUTED, "markersize": 6}
     handles = [
-        Line2D([], [], label=f"shown (p < {SHOWN} after Holm)", **mean),
+        Line2D([], [], label=f"shown (p < {SHOWN}; of added images: after Holm)", **mean),
         Line2D([], [], label="not shown", markerfacecolor="white", **mean),
         *_seed_legend(study)[1:],
         Line2D([], [], label=study["control"], **_ZERO),
