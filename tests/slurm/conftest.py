@@ -48,6 +48,7 @@ class Demo:
                 env={**environment, "CIA_PROGRESS": "off"},  # the tests read the text of each job
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
 
     def finish(self) -> str:
@@ -58,13 +59,18 @@ class Demo:
         assert self.process.returncode == 0, output[-8000:]
         return output
 
+    def kill(self) -> None:
+        """End it and what it runs beside itself at once; its Slurm jobs end with the cluster."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
 
 @pytest.fixture(scope="session")
 def demo(cluster, tmp_path_factory):
     started = Demo(tmp_path_factory.mktemp("demo"), cluster.environment)
     yield started
-    started.process.terminate()
-    started.process.wait()
+    started.kill()  # asked to end, Snakemake would wait for its jobs for minutes
 
 
 def _made(folder: str, names: list[str]) -> set[str]:
