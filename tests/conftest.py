@@ -1,12 +1,14 @@
 """Make the library importable, as it is beside the scripts, and give tests a project to run."""
 
+import os
 import shutil
 import sys
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
-from project import ROOT, Project, small_config
+from project import ROOT, Project
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -23,16 +25,24 @@ def project(tmp_path) -> Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
-    """A project whose workflow ran to its end; not to be changed, but for copies."""
-    project = Project(tmp_path_factory.mktemp("finished") / "project")
-    project.run()
-    return project
+    """A project whose workflow ran to its end; not to be changed, but for copies.
+
+    Made once for all processes that pytest-xdist runs the tests in.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, done = shared / "finished", shared / "finished.done"
+    with FileLock(shared / "finished.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            Project(folder).run()
+            done.touch()
+    return Project.existing(folder)
 
 
 @pytest.fixture
 def copy_of_finished(finished, tmp_path) -> Project:
     """A project of one's own in which everything is made already."""
-    copied = Project.__new__(Project)
-    copied.folder, copied.config = tmp_path / "project", small_config()
-    shutil.copytree(finished.folder, copied.folder, symlinks=True)
-    return copied
+    shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
+    return Project.existing(tmp_path / "project")

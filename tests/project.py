@@ -41,6 +41,13 @@ class Project:
         shutil.copytree(ROOT / "config" / "schema", folder / "config" / "schema")
         self.config = small_config()
 
+    @classmethod
+    def existing(cls, folder: Path) -> "Project":
+        """A project that is in this folder already, with the small configuration."""
+        project = cls.__new__(cls)
+        project.folder, project.config = folder, small_config()
+        return project
+
     def write_config(self) -> None:
         path = self.folder / "config" / "config.yaml"
         path.write_text(yaml.safe_dump(self.config, sort_keys=False))
