@@ -2,11 +2,13 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from cia.files import atomic_path
 
@@ -15,6 +17,9 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 """The decoders that may open them, whatever the suffix says."""
+
+_ON_ITS_SIDE = (5, 6, 7, 8)
+"""EXIF orientations of pictures that are stored with width and height exchanged."""
 
 _DECODER_ERRORS = (
     SyntaxError,
@@ -49,11 +54,37 @@ def load_image(path: str | Path | BinaryIO) -> np.ndarray:
         If the file can't be read as a picture, truncated files included, or has more than twice
         `PIL.Image.MAX_IMAGE_PIXELS` pixels.
     """
+    with _decoded(path) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.asarray(to_rgb(image), dtype=np.uint8)
+
+
+def check_image(path: str | Path | BinaryIO) -> tuple[int, int]:
+    """Decode a picture as `load_image` does, but make no array of it.
+
+    Returns
+    -------
+    tuple of int
+        Width and height, upright.
+
+    Raises
+    ------
+    OSError
+        As `load_image`.
+    """
+    with _decoded(path) as image:
+        if image.mode != "RGB":
+            to_rgb(image)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _ON_ITS_SIDE
+        return image.size[::-1] if turned else image.size
+
+
+@contextmanager
+def _decoded(path: str | Path | BinaryIO) -> Iterator[Image.Image]:
     try:
         with Image.open(path, formats=_FORMATS) as image:
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return np.asarray(to_rgb(image), dtype=np.uint8)
+            yield image
     except _DECODER_ERRORS as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cia.errors import UserError
-from cia.images import IMAGE_SUFFIXES, load_image
+from cia.images import IMAGE_SUFFIXES, check_image
 from cia.progress import track
 
 logger = logging.getLogger("cia")
@@ -244,7 +244,7 @@ def _check_picture(file: Entry, reason: str) -> tuple[Entry, dict, str]:
             content = opened.read()  # once, for the picture and for its digest
         if not content:
             return file, {}, "an empty file"
-        height, width = load_image(BytesIO(content)).shape[:2]
+        width, height = check_image(BytesIO(content))
     except OSError as error:
         return file, {}, f"not a readable picture: {_one_line(error)}"
     row = {"id": file.stem, "image": file.path, "width": width, "height": height}

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from cia.images import load_image, read_png_text, resize_image, save_png
+from cia.images import check_image, load_image, read_png_text, resize_image, save_png
 
 
 @pytest.fixture
@@ -43,6 +43,7 @@ def test_exif_orientation_is_applied(tmp_path, picture, orientation):
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(load_image(tmp_path / "a.png"), picture)
+    assert check_image(tmp_path / "a.png") == (48, 32)
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "LA"])
@@ -99,10 +100,24 @@ def test_damaged_files_raise_oserror(tmp_path, picture):
             for position in generator.integers(0, len(damaged), 8):
                 damaged[position] = generator.integers(256)
             broken.write_bytes(damaged)
-            try:
-                assert load_image(broken).dtype == np.uint8
-            except OSError:
-                pass
+            assert checked(broken) == loaded(broken)
+
+
+def loaded(path):
+    """The width and height of what can be loaded."""
+    try:
+        image = load_image(path)
+    except OSError as error:
+        return str(error)
+    assert image.dtype == np.uint8
+    return image.shape[1::-1]
+
+
+def checked(path):
+    try:
+        return check_image(path)
+    except OSError as error:
+        return str(error)
 
 
 def test_a_decompression_bomb_is_refused(tmp_path, picture, monkeypatch):
