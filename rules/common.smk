@@ -84,7 +84,7 @@ def get_settings(table, *without):
 def get_mix_version(wildcards):
     """The version of a training set; other ways to augment make only those sets anew that have them."""
     if get_entry("mixes", wildcards).get("classical"):
-        return [STAGE["mix"], STAGE["classical"]]
+        return f"{STAGE['mix']}.{STAGE['classical']}"
     return STAGE["mix"]
 
 

@@ -118,7 +118,7 @@ def gather_records(records: Iterable[Mapping]) -> dict[str, dict]:
         else:
             rule["made_with"].append({"jobs": 1, **state})
     for rule in rules.values():
-        rule["stage_versions"] = sorted(rule["stage_versions"])
+        rule["stage_versions"] = sorted(rule["stage_versions"], key=str)
         rule["made_with"].sort(key=lambda entry: -entry["jobs"])
     return dict(sorted(rules.items()))
 

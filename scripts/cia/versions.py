@@ -23,7 +23,7 @@ STAGE = {
     "subset": 1,
     "mix": 2,
     "classical": 2,  # of mixes with classically augmented images
-    "train": 2,
+    "train": 3,
     "study": 2,
     "report": 2,
     "provenance": 1,

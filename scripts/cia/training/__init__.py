@@ -28,7 +28,7 @@ from cia.versions import STAGE
 
 logger = logging.getLogger("cia")
 
-LOOKS = 20
+LOOKS = 10
 """Epochs, so looks at val, of a training whose steps are set; fewer where pictures are many."""
 
 
