@@ -8,9 +8,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from cia.config import NONE, TABLES, arms, checked, features_of, generated_sets, used_config
+from cia.config import TABLES, arms, checked, generated_sets, used_config
 from cia.errors import UserError
 from cia.files import folder_fingerprint, model_fingerprint
+from cia.references import NONE, features_of
 from cia.studies import study_arms, study_sets
 from cia.versions import STAGE
 from snakemake.exceptions import WorkflowError

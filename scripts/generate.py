@@ -13,6 +13,9 @@ def main(job):
     from cia.generation import find_models, generate_shard
     from cia.store import Store
 
+    store = Store(Path(job.resources.store)) if job.resources.get("store") else None
+    if store:
+        store.require_writable()  # before models are loaded
     settings, key = job.params.settings, f"controlnets.{job.wildcards.controlnet}"
     models = find_models(settings, key)
     table = generate_shard(
@@ -25,7 +28,7 @@ def main(job):
         key=key,
         compiled=bool(job.resources.get("compile", 0)),
         models=models,
-        store=Store(Path(job.resources.store)) if job.resources.get("store") else None,
+        store=store,
     )
     write_table(job.output.shard, table, "shard")
     files = {

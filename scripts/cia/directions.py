@@ -33,3 +33,13 @@ SCORES = {
     "text_agreement": "higher",
 }
 """Columns of scores tables (`cia.scores`, `cia.judging`)."""
+
+JUDGED = {
+    "condition_fidelity": "condition_fidelity",
+    "label_recall": "label_survival",
+    "label_iou": "label_survival",
+    "label_confidence": "label_survival",
+    "extra_objects": "label_survival",
+    "text_agreement": "text_agreement",
+}
+"""Scores that only a judge gives: the kind of judge."""

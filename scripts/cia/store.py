@@ -102,16 +102,36 @@ class Store:
             return None
         return digest
 
+    def require_writable(self) -> None:
+        """Find out before the work starts whether this process may write here.
+
+        Raises
+        ------
+        UserError
+            If the folder can't be made, or not be written to.
+        """
+        self._lock_file()
+
     def add(self, key: str, source: Path) -> None:
-        """Make a sealed image the entry of its key; one that is there already is replaced."""
-        place(source, self.path(key))
+        """Make a sealed image the entry of its key; one that is there already is replaced.
+
+        Raises
+        ------
+        UserError
+            If another user made the folder that it belongs in.
+        """
+        try:
+            place(source, self.path(key))
+        except PermissionError as error:
+            raise self._unwritable(error) from error
 
     def claim(self, key: str) -> bool:
         """Claim a key for this process, until `release` or its end; False if another has it."""
         if self._lockless:
             return True
+        file = self._lock_file()
         try:
-            fcntl.lockf(self._lock_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(key))
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(key))
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False
@@ -140,10 +160,13 @@ class Store:
 
     def drop(self, entries: list[Entry]) -> None:
         """Remove entries, and the halves that killed jobs left behind."""
-        left = [path for path in self._files() if path.name.startswith(".tmp-")]
-        old = [path for path in left if time.time() - path.stat().st_mtime > _LEFT_BEHIND]
-        for path in [*(entry.path for entry in entries), *old]:
+        for path in (entry.path for entry in entries):
             path.unlink(missing_ok=True)
+        for path in self._files():
+            if path.name.startswith("."):
+                with suppress(FileNotFoundError):  # its writer has renamed it since
+                    if time.time() - path.stat().st_mtime > _LEFT_BEHIND:
+                        path.unlink()
 
     def _files(self) -> Iterator[Path]:
         for folder in sorted(self.folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]")):
@@ -151,9 +174,21 @@ class Store:
 
     def _lock_file(self) -> IO:
         if self._locks is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._locks = open(self.folder / ".claims", "ab")  # noqa: SIM115
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._locks = open(self.folder / ".claims", "ab")  # noqa: SIM115
+            except OSError as error:
+                if is_full(error):
+                    raise
+                raise self._unwritable(error) from error
         return self._locks
+
+    def _unwritable(self, error: OSError) -> UserError:
+        return UserError(
+            f"store: {error.filename or self.folder} can't be written ({error.strerror}). Let "
+            "`store` in the config name a folder in which you may write (one that several people "
+            "share: with a common group, setgid and umask 002), or null for none"
+        )
 
 
 def place(source: Path, target: Path) -> None:

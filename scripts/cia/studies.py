@@ -16,14 +16,20 @@ def with_studies(config: dict) -> dict:
     """Return the config with the subsets, mixes and the selection that its studies take."""
     full = deepcopy(config)
     for name, study in config["studies"].items():
-        for draw in study["seeds"]:
-            for real in sizes(study):
-                full["datasets"][subset(name, real, draw)] = _subset_entry(
-                    config, study, real, draw
-                )
-        full["mixes"] |= _mixes(name, study, config)
+        for table, entries in made_entries(name, study, config).items():
+            full[table] |= entries
         full["selections"][RANDOM] = {"method": "all"}
     return full
+
+
+def made_entries(name: str, study: dict, config: dict) -> dict[str, dict]:
+    """Return the datasets (subsets) and mixes of a study, by table and name."""
+    subsets = {
+        subset(name, real, draw): _subset_entry(config, study, real, draw)
+        for draw in study["seeds"]
+        for real in sizes(study)
+    }
+    return {"datasets": subsets, "mixes": _mixes(name, study, config)}
 
 
 def sizes(study: dict) -> list[int]:

@@ -345,6 +345,24 @@ def test_the_verdict_says_no_more_than_is_shown():
     assert "one seed" in summarize_study(arms_of_a_study(seeds=1), 200, "accuracy")["verdict"][0]
 
 
+def test_a_short_arm_is_shown_and_held_against_none():
+    arms = [
+        replace(arm, short="9 of 100 images with seed 0") if arm.name == "far" else arm
+        for arm in arms_of_a_study()
+    ]
+    study = summarize_study(arms, 200, "accuracy")
+    assert study["families"]["difference"] == ["all", "random 100", "near", "small", "warped"]
+    assert study["families"]["selection_against_random"] == ["near"]
+    far = next(row for row in study["arms"] if row["name"] == "far")
+    assert far["against_random"] is None and far["difference"]["p"] is None
+    assert far["equivalent_real"] is not None
+    *before, last, _ = study["verdict"]
+    assert last == (
+        "Smaller than asked for, so not compared at one size: far: 9 of 100 images with seed 0."
+    )
+    assert "far" not in " ".join(before).split("The highest mean")[0]
+
+
 def test_a_study_without_its_control_or_with_unequal_arms_is_an_error():
     arms = arms_of_a_study()
     with pytest.raises(UserError, match="control, not 0"):

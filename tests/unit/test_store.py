@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from cia import store as store_module
+from cia.errors import UserError
 from cia.files import digest_file
 from cia.images import load_image, save_png
 from cia.pruning import describe, split_entries
@@ -158,6 +159,33 @@ def test_without_locks_every_claim_is_granted_and_that_is_told(store, monkeypatc
     assert store.claim(KEY) and store.claim(OTHER)
     store.release(KEY)
     assert caplog.text.count("two runs at once may both make an image") == 1
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    """A store in which this process may not write, as that of another user."""
+    folder, root = tmp_path / "theirs", os.geteuid() == 0
+    folder.mkdir(mode=0o555)
+    if root:
+        os.seteuid(65534)
+    yield Store(folder)
+    if root:
+        os.seteuid(0)
+
+
+def test_a_store_of_others_is_an_error_and_not_a_claim_of_theirs(theirs):
+    """For a permission that is missing, as for a lock that another has, the system says EACCES."""
+    for step in (theirs.require_writable, lambda: theirs.claim(KEY)):
+        with pytest.raises(
+            UserError, match="theirs.* can't be written .Permission denied.*`store`"
+        ):
+            step()
+
+
+def test_a_store_that_is_no_folder_is_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="^store: .*file.* can't be written"):
+        Store(tmp_path / "file").require_writable()
 
 
 def test_pruning_drops_what_no_plan_needs_and_no_folder_holds(store, tmp_path):

@@ -134,15 +134,30 @@ def test_a_learning_curve_has_n_and_twice_n():
         (
             "filtered",
             [{"controlnet": "tiny_canny", "selection": "best_half"}],
-            ["studies.few.filtered", "'tiny_canny' is none of `others`"],
+            ["studies.few.filtered", "put 'best_half' into `selections`"],
         ),
+        (
+            "filtered",
+            [{"controlnet": "tiny_recombined", "selection": "best_half"}],
+            ["studies.few.filtered", "'tiny_recombined' is none of `others`"],
+        ),
+        ("others", ["tiny_canny"], ["studies.few.others", "take it out of `others`"]),
+        ("selections", ["ten"], ["'ten' keeps 10 of 160 images", "fewer than the 40"]),
+        ("selections", ["edge"], ["'edge' keeps 32 of 160 images", "fewer than the 40"]),
+        ("selections", ["faithful"], ["'faithful' goes by 'condition_fidelity'", "`judges`"]),
         ("selections", ["best"], ["studies.few.selections", "'best'"]),
         ("controlnet", "tiny", ["studies.few.controlnet", "'tiny'"]),
-        ("ratio", 3, ["'best_half' keeps 0.5 of the 4 `variants` of 'tiny_warped'", "fewer"]),
+        ("ratio", 3, ["'best_half' keeps 40 of 80 images of 'tiny_warped'", "fewer than the 60"]),
         ("sead", 1, ["studies.few", "'sead'", "'seeds'"]),
     ],
 )
 def test_mistakes_are_named(config, key, value, words):
+    scored = {"features": "tiny", "score": "mahalanobis"}
+    config["selections"] |= {
+        "ten": {"method": "top_k", "value": 10} | scored,
+        "edge": {"method": "band", "low": 0.2, "high": 0.4} | scored,
+        "faithful": {"method": "top_p", "value": 0.5} | scored | {"score": "condition_fidelity"},
+    }
     config["studies"]["few"][key] = value
     with pytest.raises(UserError) as error:
         checked(config)
@@ -166,6 +181,16 @@ def test_two_arms_of_one_name_are_refused(config):
     config["selections"]["random"] = config["selections"]["best_half"]
     config["studies"]["few"]["selections"] = ["random"]
     with pytest.raises(UserError, match="two arms would be named 'random'"):
+        checked(config)
+
+
+@pytest.mark.parametrize(
+    "table, name",
+    [("mixes", "few.real"), ("datasets", "few.real20.seed3"), ("datasets", "studies")],
+)
+def test_names_that_a_study_takes_are_not_free(config, table, name):
+    config[table][name] = dict(next(iter(config[table].values())))
+    with pytest.raises(UserError, match=f"{table}.{name}: .*choose another"):
         checked(config)
 
 

@@ -32,7 +32,7 @@ def studied(tmp_path_factory):
         }
     }
     project.config["judges"]["classifier"]["trainer"] = "resnet"
-    project.run("study_all")
+    project.run("study_all", "results/provenance.yaml")
     return project
 
 
@@ -50,6 +50,12 @@ def test_a_study_ends_with_every_arm_in_its_table(studied):
     page = (studied.folder / "results/studies/few/study.md").read_text()
     assert all(name in page for name in names)
     assert len(list((studied.folder / "results/studies/few").glob("*.png"))) == 4
+
+
+def test_provenance_knows_the_stage_of_every_training_set(studied):
+    rules = read_yaml(studied.folder / "results/provenance.yaml")["rules"]
+    plain, classical = map(str, rules["mix"]["stage_versions"])
+    assert classical.startswith(f"{plain}.")
 
 
 def test_scores_are_those_of_the_trainings(studied):

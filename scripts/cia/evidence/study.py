@@ -47,7 +47,8 @@ class Arm:
     metrics : dict
         Name of a metric of the added images to its mean over seeds.
     short : str
-        Where it has fewer images than asked for, and how many; or empty.
+        Where it has fewer images than asked for, and how many; or empty. Such an arm is shown,
+        and not tested against others.
     """
 
     name: str
@@ -148,7 +149,12 @@ def _row(
         equivalent = asdict(equivalent_real(curve, arm.scores, arm.resampled, images))
     if worth and real and twice:
         share = asdict(gap_closed(*((x.scores, x.resampled) for x in (arm, real, twice)), images))
+    difference = None if arm is control else _difference(arm, control, images)
+    if difference and arm.short:
+        difference["p"] = None  # fewer images than the control has are another question
     random = next((other for other in arms if other.name == arm.against), None)
+    if random and (arm.short or random.short):
+        random = None
     return {
         "name": arm.name,
         "kind": arm.kind,
@@ -162,7 +168,7 @@ def _row(
         "high": level.high,
         "note": level.note,
         "short": arm.short,
-        "difference": None if arm is control else _difference(arm, control, images),
+        "difference": difference,
         "against_random": random and {"arm": random.name, **_difference(arm, random, images)},
         "equivalent_real": equivalent,
         "gap_closed": share,
@@ -184,8 +190,8 @@ def _difference(arm: Arm, other: Arm, images: int) -> dict:
 
 
 def _correct(rows: Sequence[dict], key: str, kinds: Sequence[str]) -> list[str]:
-    """Fill in `p_holm` of one family, and return the names of its arms."""
-    family = [row for row in rows if row["kind"] in kinds and row[key]]
+    """Fill in `p_holm` of one family, and return the names of its arms; short ones are in none."""
+    family = [row for row in rows if row["kind"] in kinds and row[key] and not row["short"]]
     adjusted = holm([row[key]["p"] for row in family])
     for row, p in zip(family, adjusted, strict=True):
         row[key]["p_holm"] = p

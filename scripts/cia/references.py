@@ -1,0 +1,283 @@
+"""The names that entries of the configuration have of each other: known, free, fit for each other.
+
+Light on purpose: the Snakefile imports it for every dry run.
+"""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from cia.directions import JUDGED, SCORES
+from cia.studies import RANDOM, made_entries, one_replicate
+from cia.trainers import TRAINERS
+
+EXPERIMENT_KEYS = (
+    "dataset",
+    "controlnets",
+    "features",
+    "judges",
+    "selections",
+    "mixes",
+    "trainers",
+)
+"""What an experiment names, each in a table of its own."""
+
+NONE = "none"
+"""Stands in a path where an arm has no controlnet and no selection: no synthetic images."""
+
+_RESERVED = {
+    "datasets": {"real", "generated", "report", "studies"},
+    "controlnets": {NONE},
+    "selections": {NONE, RANDOM},
+}
+"""Names that mean something else in paths."""
+
+
+def reference_errors(config: dict) -> Iterator[str]:
+    """Yield a sentence for each name that is unknown, taken, or unfit where it stands."""
+    for table, reserved in _RESERVED.items():
+        for name in sorted(reserved.intersection(config[table])):
+            yield f"{table}.{name}: this name has a meaning of its own in paths; choose another"
+    for name, controlnet in config["controlnets"].items():
+        yield from _unknown(config, f"controlnets.{name}.condition", "conditions", controlnet)
+        yield from _unknown(config, f"controlnets.{name}.prompts", "prompts", controlnet)
+        if controlnet["control_guidance_start"] >= controlnet["control_guidance_end"]:
+            yield f"controlnets.{name}: control_guidance_start is to be below control_guidance_end"
+        if controlnet["variation"] is not None:
+            yield from _unknown(config, f"controlnets.{name}.variation", "variations", controlnet)
+            yield from _unfit_prompts(config, name, controlnet)
+    for name, variation in config["variations"].items():
+        yield from _empty_ranges(name, variation)
+    for name, selection in config["selections"].items():
+        owner = {"features": features_of(selection)}
+        yield from _unknown(config, f"selections.{name}.features", "features", owner)
+        yield from _unknown_scores(name, selection)
+    for name, judge in config["judges"].items():
+        yield from _judge_errors(config, name, judge)
+    for name, study in config["studies"].items():
+        yield from _study_errors(config, name, study)
+    for index, experiment in enumerate(config["experiments"]):
+        for key in EXPERIMENT_KEYS:
+            table = "datasets" if key == "dataset" else key
+            yield from _unknown(config, f"experiments.{index}.{key}", table, experiment)
+        yield from _unfit_trainers(config, f"experiments.{index}.trainers", experiment)
+        yield from _unfit_judges(config, f"experiments.{index}.judges", experiment)
+        yield from _unjudged(config, f"experiments.{index}", experiment)
+        yield from _unfit_variations(config, f"experiments.{index}.controlnets", experiment)
+
+
+def _unknown_scores(name: str, selection: dict) -> Iterator[str]:
+    for column in _scores_of(selection):
+        if column not in SCORES:
+            yield f"selections.{name}: there is no score {column!r}{suggest(column, SCORES)}"
+
+
+def _judge_errors(config: dict, name: str, judge: dict) -> Iterator[str]:
+    if judge["kind"] != "label_survival":
+        return
+    yield from _unknown(config, f"judges.{name}.trainer", "trainers", judge)
+    yield from _unknown(config, f"judges.{name}.mix", "mixes", judge)
+    if config["mixes"].get(judge["mix"], {}).get("synthetic"):
+        yield (
+            f"judges.{name}.mix: {judge['mix']!r} has synthetic images; a judge of labels is to "
+            "have seen real ones alone"
+        )
+
+
+def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
+    key = f"studies.{name}"
+    tables = {"dataset": "datasets", "controlnet": "controlnets", "others": "controlnets"}
+    tables |= {"features": "features", "judges": "judges", "selections": "selections"}
+    for field, table in (tables | {"trainer": "trainers"}).items():
+        yield from _unknown(config, f"{key}.{field}", table, study)
+    if study["controlnet"] in study["others"]:
+        yield (
+            f"{key}.others: {study['controlnet']!r} is the study's `controlnet`, whose images the "
+            "arm 'random' has; take it out of `others`"
+        )
+    for pair in study["filtered"]:
+        yield from _unknown(config, f"{key}.filtered.selection", "selections", pair)
+        if pair["controlnet"] == study["controlnet"]:
+            yield (
+                f"{key}.filtered: {pair['controlnet']!r} is the study's `controlnet`; put "
+                f"{pair['selection']!r} into `selections`"
+            )
+        elif pair["controlnet"] not in study["others"]:
+            yield f"{key}.filtered: {pair['controlnet']!r} is none of `others`; add it there"
+    if config["trainers"].get(study["trainer"], {}).get("steps", 0) is None:
+        yield (
+            f"{key}.trainer: {study['trainer']!r} trains for epochs, which are more steps for a "
+            "larger training set; give it `steps`, so that all arms see as many"
+        )
+    if config["trainers"].get(study["trainer"], {}).get("patience"):
+        yield (
+            f"{key}.trainer: {study['trainer']!r} has `patience`, by which some arms would stop "
+            "early; set it to 0, so that all arms see as many steps"
+        )
+    arms_of_study = one_replicate(name, study, config)
+    names = [arm["name"] for arm in arms_of_study]
+    for twice in sorted({arm for arm in names if names.count(arm) > 1}):
+        yield (
+            f"{key}: two arms would be named {twice!r}; give the selection or controlnet another "
+            "name, or the ratio another value"
+        )
+    found = (_too_small(config, key, arm) for arm in arms_of_study)
+    yield from dict.fromkeys(filter(None, found))
+    yield from _unfit_trainers(config, f"{key}.trainer", {**study, "trainers": [study["trainer"]]})
+    everything = [study["controlnet"], *study["others"]]
+    yield from _unfit_judges(config, f"{key}.judges", study)
+    yield from _unjudged(config, key, study)
+    yield from _taken(config, name, study)
+    yield from _unfit_variations(config, f"{key}.others", {**study, "controlnets": everything})
+
+
+def _too_small(config: dict, key: str, arm: dict) -> str | None:
+    """Arms are compared at one size, so each needs enough images, after a selection too."""
+    ratio, controlnet = arm["ratio"], arm["controlnet"]
+    if controlnet not in config["controlnets"]:
+        return None  # an arm of real images, or a name that is reported elsewhere
+    variants = config["controlnets"][controlnet]["variants"]
+    if variants < ratio:
+        return (
+            f"{key}: a ratio of {ratio:g} takes more images than the {variants} `variants` "
+            f"of {controlnet!r}"
+        )
+    asked, candidates = round(ratio * arm["real"]), variants * arm["real"]
+    kept = kept_at_most(config["selections"].get(arm["selection"], {"method": "all"}), candidates)
+    if kept < asked:
+        return (
+            f"{key}: selection {arm['selection']!r} keeps {kept} of {candidates} images of "
+            f"{controlnet!r} ({variants} `variants` of {arm['real']} real ones), which is fewer "
+            f"than the {asked} that a ratio of {ratio:g} takes; raise one or the other"
+        )
+    return None
+
+
+def kept_at_most(selection: dict, candidates: int) -> int:
+    """Return how many of so many candidates a selection can keep, as far as its settings say."""
+    method = selection["method"]
+    if selection.get("per_class"):
+        return candidates  # an image of several classes counts for each, so it hangs on the labels
+    if method in ("random", "top_k") and selection["value"] >= 1:
+        return min(int(selection["value"]), candidates)
+    if method in ("random", "top_p"):
+        return int(selection["value"] * candidates)
+    if method == "band":
+        return int(selection["high"] * candidates) - int(selection["low"] * candidates)
+    if method == "sequence":
+        for step in selection["steps"]:
+            candidates = kept_at_most(step, candidates)
+    return candidates
+
+
+def _unfit_judges(config: dict, key: str, experiment: dict) -> Iterator[str]:
+    known = [config["judges"][name] for name in experiment["judges"] if name in config["judges"]]
+    kinds = [judge["kind"] for judge in known]
+    for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+        yield f"{key}: two judges of kind {kind!r}, whose scores would have the same names"
+    trainers = [judge["trainer"] for judge in known if judge["kind"] == "label_survival"]
+    yield from _unfit_trainers(config, key, {**experiment, "trainers": trainers})
+
+
+def _unjudged(config: dict, key: str, owner: dict) -> Iterator[str]:
+    """A selection by a score that no judge gives would be found out when all images are made."""
+    kinds = {config["judges"].get(name, {}).get("kind") for name in owner["judges"]}
+    pairs = [pair["selection"] for pair in owner.get("filtered", [])]
+    for name in dict.fromkeys([*owner["selections"], *pairs]):
+        for column in _scores_of(config["selections"].get(name, {})):
+            if JUDGED.get(column) not in {None, *kinds}:
+                yield (
+                    f"{key}: selection {name!r} goes by {column!r}, which a judge of kind "
+                    f"{JUDGED[column]!r} gives; name such a one in `judges`"
+                )
+
+
+def _scores_of(selection: dict) -> list[str]:
+    scores = [step.get("score", []) for step in selection.get("steps", [selection])]
+    return [name for score in scores for name in ([score] if isinstance(score, str) else score)]
+
+
+def _taken(config: dict, name: str, study: dict) -> Iterator[str]:
+    if (
+        study["controlnet"] not in config["controlnets"]
+        or study["dataset"] not in config["datasets"]
+    ):
+        return
+    for table, entries in made_entries(name, study, config).items():
+        for taken in sorted(entries.keys() & config[table].keys()):
+            yield f"{table}.{taken}: studies.{name} makes one of this name; choose another"
+
+
+def _unknown(config: dict, key: str, table: str, owner: dict) -> Iterator[str]:
+    names = owner[key.rsplit(".", 1)[1]]
+    for name in names if isinstance(names, list) else [names]:
+        if name not in config[table]:
+            known = list(config[table])
+            yield f"{key}: {table} has no entry {name!r}{suggest(name, known)}"
+
+
+def _unfit_prompts(config: dict, name: str, controlnet: dict) -> Iterator[str]:
+    """A new layout holds other objects than its source, so the source's caption would be wrong."""
+    kind = config["variations"].get(controlnet["variation"], {}).get("kind")
+    prompts = config["prompts"].get(controlnet["prompts"])
+    if kind == "recombine" and prompts and uses_captions(prompts):
+        yield (
+            f"controlnets.{name}.prompts: {controlnet['prompts']!r} takes the real images' "
+            f"captions, which are wrong for the new layouts of variation "
+            f"{controlnet['variation']!r}; use kind vocabulary with {{objects}} in `templates` and "
+            "without `replace`, or kind fixed"
+        )
+
+
+def _empty_ranges(name: str, variation: dict) -> Iterator[str]:
+    for key in ("scale", "objects"):
+        low, high = variation.get(key) or (0, 0)
+        if low > high:
+            yield f"variations.{name}.{key}: the smallest ({low}) is above the largest ({high})"
+
+
+def _unfit_variations(config: dict, key: str, experiment: dict) -> Iterator[str]:
+    task = config["datasets"].get(experiment["dataset"], {}).get("task")
+    for name in experiment["controlnets"]:
+        variation = config["controlnets"].get(name, {}).get("variation")
+        kind = config["variations"].get(variation, {}).get("kind")
+        if task == "classification" and kind == "recombine":
+            yield (
+                f"{key}: {name!r} has variation {variation!r} of kind "
+                "'recombine', which sets labeled objects into new layouts; dataset "
+                f"{experiment['dataset']!r} is for classification and has no boxes: use kind 'warp'"
+            )
+
+
+def _unfit_trainers(config: dict, key: str, experiment: dict) -> Iterator[str]:
+    task = config["datasets"].get(experiment["dataset"], {}).get("task")
+    fits = [kind for kind, (_, for_task) in TRAINERS.items() if for_task == task]
+    for name in experiment["trainers"]:
+        kind = config["trainers"].get(name, {}).get("kind")
+        if task and kind and kind not in fits:
+            yield (
+                f"{key}: trainer {name!r} is of kind {kind!r}, but dataset "
+                f"{experiment['dataset']!r} is for {task}, which takes kind "
+                f"{' or '.join(map(repr, fits))}"
+            )
+
+
+def features_of(selection: dict) -> list[str]:
+    """List the feature models whose scores a selection reads."""
+    steps = selection.get("steps", [selection])
+    return list(dict.fromkeys(step["features"] for step in steps if "features" in step))
+
+
+def uses_captions(prompts: dict) -> bool:
+    """Say whether an entry of `prompts` reads the real images' captions."""
+    templates = prompts.get("templates") or ["{caption}"]
+    captioned = prompts.get("replace") or any("{caption}" in text for text in templates)
+    return prompts["kind"] == "captions" or (prompts["kind"] == "vocabulary" and bool(captioned))
+
+
+def suggest(name: Any, known: list) -> str:
+    """Say what a name that is not known may have been meant for."""
+    close = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; it may be one of {', '.join(map(str, known))}" if known else ""
