@@ -92,4 +92,4 @@ rule train_all:
 rule study_all:
     """Every study: whether the synthetic images helped."""
     input:
-        get_studies(),
+        require_studies,

@@ -111,8 +111,8 @@ def get_feature_files(wildcards):
 
 def feature_files(entry):
     """A digest of the local files of a feature model."""
-    embedded = "resources/tiny-features" if entry["model"] == "tiny" else None
-    return model_fingerprint(entry["weights"] or embedded)
+    embedded = Path(workflow.basedir) / "resources" / "tiny-features"
+    return model_fingerprint(entry["weights"] or (embedded if entry["model"] == "tiny" else None))
 
 
 def get_dataset(key):

@@ -17,8 +17,8 @@ rule gallery:
         "../envs/report.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=get_memory(4000),
+        runtime=get_gallery_minutes,
     params:
         sets=get_gallery_sets(),
         page=model_fingerprint(Path(workflow.basedir) / "resources" / "gallery"),

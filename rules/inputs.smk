@@ -224,3 +224,13 @@ def get_study_inputs(wildcards):
             f"results/{dataset}/{controlnet}/scores/{name}.csv" for dataset, controlnet in sets
         ]
     return inputs
+
+
+def require_studies(wildcards):
+    """The studies' pages; an error if there are none, where nothing else is asked for."""
+    if not config["studies"]:
+        raise WorkflowError(
+            "This configuration has no `studies`. The embedded ones: "
+            "snakemake --cores all study_all --configfile config/study.yaml"
+        )
+    return get_studies()

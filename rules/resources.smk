@@ -22,6 +22,11 @@ def get_memory(megabytes):
     return lambda wildcards, attempt: attempt * megabytes
 
 
+def get_minutes(minutes):
+    """So many minutes, and as many again for each attempt."""
+    return lambda wildcards, attempt: attempt * minutes
+
+
 def get_scan_minutes(wildcards, input, attempt):
     for path in input:  # where a rule makes the pictures, there is nothing to count before it ran
         os.stat(path)
@@ -47,6 +52,15 @@ def get_condition_gpu(wildcards):
 def get_condition_minutes(wildcards, input, attempt):
     kind = extraction_kind(get_entry("conditions", wildcards))
     return attempt * image_minutes(kind, table_rows(input[0]))
+
+
+def get_vary_minutes(wildcards, input, attempt):
+    maps = table_rows(input.conditions) * get_controlnet(wildcards)["variants"]
+    return attempt * image_minutes("vary", maps)
+
+
+def get_gallery_minutes(wildcards, input, attempt):
+    return attempt * image_minutes("gallery", sum(map(table_rows, input.manifest)))
 
 
 def judgement_kind(wildcards):

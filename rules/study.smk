@@ -42,7 +42,7 @@ rule study:
     threads: 2
     resources:
         mem_mb=get_memory(8000),
-        runtime=120,
+        runtime=get_minutes(120),
     params:
         settings=lambda wildcards: config["studies"][wildcards.study],
         arms=get_study_arms,

@@ -15,8 +15,8 @@ rule vary:
         "../envs/condition.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=get_memory(4000),
+        runtime=get_vary_minutes,
     params:
         folder=lambda wildcards: VARIED.format(**dict(wildcards.items())),
         settings=lambda wildcards: config["variations"][get_controlnet(wildcards)["variation"]],

@@ -24,7 +24,7 @@ from cia.progress import Progress
 
 logger = logging.getLogger("cia")
 
-TINY_FOLDER = Path("resources/tiny-features")
+TINY_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "tiny-features"
 VIT_MODEL = "google/vit-base-patch16-224-in21k"
 INCEPTION_FILE = "inception-2015-12-05.pt"
 

@@ -20,7 +20,15 @@ _START_MINUTES = 20.0
 _SECONDS_PER_STEP_MEGAPIXEL = 1.0
 """Denoising on a slow GPU (T4): 0.9 for SD1.5 with a ControlNet, 1.9 for SDXL."""
 
-_SECONDS_PER_IMAGE = {"scan": 0.1, "canny": 0.1, "network": 2.0, "features": 0.1, "mix": 0.05}
+_SECONDS_PER_IMAGE = {
+    "scan": 0.1,
+    "canny": 0.1,
+    "network": 2.0,
+    "vary": 0.1,
+    "features": 0.1,
+    "mix": 0.05,
+    "gallery": 0.05,
+}
 
 _SECONDS_PER_PAIR = 2e-7
 """Distance of two feature vectors of 2048 numbers, a few times over, on two cores."""
@@ -46,7 +54,7 @@ def image_minutes(kind: str, images: int) -> int:
     Parameters
     ----------
     kind : str
-        scan, canny, network (any other extractor), features or mix.
+        scan, canny, network (any other extractor), vary, features, mix or gallery.
     images : int
         How many.
     """

@@ -35,8 +35,15 @@ WORKER = """
 import json, logging, sys, time
 from pathlib import Path
 import pandas as pd, torch
-from cia.generation import generate_shard
+from cia.generation import Painter, generate_shard
 from cia.store import Store
+
+def counted(painter, rows, maps, paint=Painter.paint):
+    images = paint(painter, rows, maps)
+    print(len({row.id for row in rows}), "images painted", flush=True)
+    return images
+
+Painter.paint = counted
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 torch.set_num_threads(1)
 plan, settings, store, folder, shard, shards = sys.argv[1:]
@@ -139,10 +146,11 @@ def kill_after_the_first_image(worker: subprocess.Popen, store: Store) -> int:
     while not entries(store) and worker.poll() is None:
         time.sleep(0.01)
     worker.send_signal(signal.SIGKILL)
-    worker.communicate()
+    log, _ = worker.communicate()
     assert worker.returncode == -signal.SIGKILL
-    stored = entries(store)
+    stored, painted = entries(store), sum(map(int, re.findall(r"(\d+) images painted", log)))
     assert 0 < stored < COUNT
+    assert stored <= painted <= stored + BATCH, "more than one batch is made twice"
     return stored
 
 

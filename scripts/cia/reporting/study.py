@@ -325,7 +325,7 @@ def _color(row: Mapping) -> str:
 
 
 def _shown(difference: Mapping) -> bool:
-    """Whether a difference is told from zero; by its own p value outside Holm's family."""
+    """Whether something is told from zero; by its own p value outside Holm's family."""
     p = difference["p"] if difference["p_holm"] is None else difference["p_holm"]
     return p is not None and p < SHOWN
 
@@ -501,7 +501,7 @@ def _better_words(entry: Mapping) -> str:
 
 
 def _draw_correlation(axes: Axes, y: float, better: str | None, found: Mapping, kind: str) -> None:
-    style = _correlation_marks(kind)
+    style = _correlation_marks(kind, _shown(found))
     if found["rho"] is None:
         words = textwrap.shorten(f"{kind} undefined: {found['reason']}", 90)
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
@@ -512,17 +512,28 @@ def _draw_correlation(axes: Axes, y: float, better: str | None, found: Mapping, 
     axes.plot(_turned(better, found["rho"]), y, **style)
 
 
-def _correlation_marks(kind: str) -> dict:
+def _correlation_marks(kind: str, shown: bool) -> dict:
     style = {"linestyle": "", "markersize": 6, "zorder": 3}
+    style |= {} if shown else {"markerfacecolor": "white"}
     if kind == "raw":
-        return style | {"marker": "o", "color": MUTED, "markerfacecolor": "white"}
+        return style | {"marker": "o", "color": MUTED}
     return style | {"marker": "D", "color": KEPT}
 
 
 def _correlation_legend() -> list[Line2D]:
     words = {"raw": "raw", "partial": "with the ratio of synthetic images taken out"}
     return [
-        Line2D([], [], label=label, **_correlation_marks(kind)) for kind, label in words.items()
+        Line2D([], [], label=label, **_correlation_marks(kind, shown=False))
+        for kind, label in words.items()
+    ] + [
+        Line2D(
+            [],
+            [],
+            label=f"filled: shown (p < {SHOWN} after Holm)",
+            linestyle="",
+            marker="s",
+            color=MUTED,
+        )
     ]
 
 
