@@ -6,7 +6,7 @@ Makes a dataset of N real pictures for each size, in a temporary folder that is 
 Its names are all different, its files are hard links to a few small PNGs and texts. What networks
 would make in between (condition maps, synthetic images, scores) is made up: tables, and hard links
 again. Each stage then runs its own script in a process of its own. Prints a Markdown table; --write
-puts it into a page between its marks.
+puts it into a page between its marks, where cells that were not measured this time stay.
 """
 
 import argparse
@@ -429,43 +429,60 @@ def main() -> None:
                 print(folder, file=sys.stderr)
             else:
                 shutil.rmtree(folder)
-    page = table(results)
-    print(page)
+    cells = {n: {name: cell(cost) for name, cost in found.items()} for n, found in results.items()}
+    print(table(cells))
     if arguments.write:
-        write(arguments.write, page)
+        write(arguments.write, cells)
 
 
-def table(results: dict[int, dict[str, Cost]]) -> str:
+def table(cells: dict[int, dict[str, str]]) -> str:
     """Return the results as a Markdown table, a line for each command and stage."""
-    sizes = sorted(results)
-    names = [name for name in [*COMMANDS, *STAGES] if any(name in results[n] for n in sizes)]
+    sizes = sorted(cells)
+    names = [name for name in [*COMMANDS, *STAGES] if any(name in cells[n] for n in sizes)]
     lines = [
         "| pictures | " + " | ".join(f"{n:,}".replace(",", " ") for n in sizes) + " |",
         "|---|" + "---:|" * len(sizes),
     ]
     for name in names:
-        cells = [f"`{name}`" if name in COMMANDS else name]
-        cells += [cell(results[n].get(name)) for n in sizes]
-        lines.append(f"| {' | '.join(cells)} |")
+        line = [f"`{name}`" if name in COMMANDS else name]
+        line += [cells[n].get(name, "") for n in sizes]
+        lines.append(f"| {' | '.join(line)} |")
     made = (
         f"{os.cpu_count()} cores, {PER_SHARD} images per shard, Python {platform.python_version()}"
     )
     return "\n".join([*lines, "", f"Measured on {made}."])
 
 
-def cell(cost: Cost | None) -> str:
-    if cost is None:
-        return ""
+def cell(cost: Cost) -> str:
     return f"{cost.seconds:.1f} s ({cost.computing:.1f}), {cost.megabytes:.0f} MB"
 
 
-def write(page: Path, found: str) -> None:
-    """Put the table into a page between its marks."""
+def write(page: Path, cells: dict[int, dict[str, str]]) -> None:
+    """Put the results into the table of a page, between its marks."""
     before, rest = page.read_text(encoding="utf-8").split("<!-- scaling -->\n")
-    after = rest.split("<!-- end of scaling -->")[1]
+    old, after = rest.split("<!-- end of scaling -->")
+    there = read_table(old)
+    merged = {n: there.get(n, {}) | cells.get(n, {}) for n in {*there, *cells}}
     page.write_text(
-        f"{before}<!-- scaling -->\n{found}\n<!-- end of scaling -->{after}", encoding="utf-8"
+        f"{before}<!-- scaling -->\n{table(merged)}\n<!-- end of scaling -->{after}",
+        encoding="utf-8",
     )
+
+
+def read_table(text: str) -> dict[int, dict[str, str]]:
+    """Return the cells of a table that `table` has made."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|") and not line.startswith("|---")
+    ]
+    if not rows:
+        return {}
+    sizes = [int(size.replace(" ", "")) for size in rows[0][1:]]
+    return {
+        size: {row[0].strip("`"): row[place] for row in rows[1:] if row[place]}
+        for place, size in enumerate(sizes, start=1)
+    }
 
 
 if __name__ == "__main__":
