@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 
+import PIL.Image
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -15,6 +16,19 @@ sys.path.insert(0, str(ROOT / "scripts"))
 # On a busy machine an example may take longer than hypothesis allows by default.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
+
+
+PILLOW_S_OWN = PIL.Image.open
+
+
+@pytest.fixture(autouse=True)
+def pillow_stays_pillow():
+    """No test leaves ultralytics' `Image.open` behind, which wants to install packages.
+
+    It would meet the next test's damaged picture; `cia.yolo.import_ultralytics` takes it away.
+    """
+    yield
+    assert PIL.Image.open is PILLOW_S_OWN, "import ultralytics by cia.yolo.import_ultralytics"
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from ultralytics.utils.metrics import ap_per_class
 
 from cia.errors import UserError
 from cia.evidence import equivalents
@@ -21,6 +20,7 @@ from cia.evidence.resampling import (
 )
 from cia.evidence.study import Arm, summarize_study
 from cia.files import read_yaml, write_yaml
+from cia.yolo import import_ultralytics
 
 
 def detections_of(images, classes, per_image, seed, objects=4):
@@ -42,6 +42,9 @@ def detections_of(images, classes, per_image, seed, objects=4):
 
 def ultralytics_map(found, truth):
     """Ultralytics' own mAP50-95 and mAP50."""
+    import_ultralytics()
+    from ultralytics.utils.metrics import ap_per_class
+
     correct = np.array([[digit == "1" for digit in text] for text in found["correct"]])
     ap = ap_per_class(
         correct.reshape(-1, 10),

@@ -19,6 +19,7 @@ from cia.mixing import write_mix
 from cia.tables import read_table
 from cia.training import Training, _claim_work, train
 from cia.training.classifier import evaluate
+from cia.yolo import import_ultralytics
 from conftest import ROOT
 
 TIMM = {
@@ -164,6 +165,7 @@ def test_what_a_classifier_says_about_each_test_picture_is_kept(tmp_path):
 
 def test_what_a_detector_found_is_kept_and_gives_its_metrics(tmp_path):
     """In a process of its own, since ultralytics reads its settings when it is imported."""
+    import_ultralytics()
     from ultralytics.utils.metrics import ap_per_class
 
     settings = {**YOLO, "steps": 160}
