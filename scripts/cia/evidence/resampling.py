@@ -120,7 +120,8 @@ def mean_average_precision(
     found_image = _positions(found["image"], position)
     correct = np.array([list(text) for text in found["correct"]], dtype="U1") == "1"
     truth_image = _positions(truth["image"], position)
-    thresholds = correct.shape[1] if correct.ndim == 2 else 1
+    thresholds = correct.shape[1] if correct.ndim == 2 else 1  # else there are no detections
+    correct = correct.reshape(len(found), thresholds)
 
     total = np.zeros((len(weights), thresholds))
     shown = np.zeros(len(weights))
@@ -128,12 +129,11 @@ def mean_average_precision(
         objects = weights[:, truth_image[(truth["class"] == name).to_numpy()]].sum(axis=1)
         shown += objects > 0
         own = (found["class"] == name).to_numpy()
-        if own.any():
-            of_class = weights[:, found_image[own]]
-            for threshold in range(thresholds):
-                total[:, threshold] += _average_precision(
-                    of_class, correct[own, threshold], objects
-                )
+        drawn = weights[:, found_image[own]]
+        hits = correct[own].any(axis=1)  # at the lowest threshold: few of all detections
+        all_found, drawn = np.cumsum(drawn, axis=1)[:, hits], drawn[:, hits]
+        for threshold, hit in enumerate(correct[own][hits].T):
+            total[:, threshold] += _average_precision(all_found[:, hit], drawn[:, hit], objects)
     mean = total / np.maximum(shown, 1)[:, None]
     return {
         "mAP50-95": Resampled(float(mean[0].mean()), mean[1:].mean(axis=1)),
@@ -151,7 +151,7 @@ def _positions(names: "pd.Series", position: Mapping[str, int]) -> np.ndarray:
     return np.array([position[name] for name in names], dtype=np.int64)
 
 
-def _average_precision(weights: np.ndarray, correct: np.ndarray, objects: np.ndarray) -> np.ndarray:
+def _average_precision(all_found: np.ndarray, drawn: np.ndarray, objects: np.ndarray) -> np.ndarray:
     """Return a class's average precision at one IoU threshold in every draw, shape (draws,).
 
     Ultralytics follows every detection; only the true ones (hits) matter, since the precision
@@ -161,25 +161,24 @@ def _average_precision(weights: np.ndarray, correct: np.ndarray, objects: np.nda
 
     Parameters
     ----------
-    weights : numpy.ndarray
-        int, shape (draws, detections): how often each detection's image was drawn; the detections
+    all_found : numpy.ndarray
+        int, shape (draws, hits): number of detections, true and false, up to each hit; the hits
         in order of falling confidence.
-    correct : numpy.ndarray
-        bool, shape (detections,).
+    drawn : numpy.ndarray
+        int, shape (draws, hits): how often each hit's image was drawn.
     objects : numpy.ndarray
         int, shape (draws,): number of objects of the class.
     """
-    draws, hits = len(weights), int(correct.sum())
+    draws, hits = drawn.shape
     if not hits:
         return np.zeros(draws)
-    all_found = np.cumsum(weights, axis=1)[:, correct]
-    true_found = np.cumsum(weights[:, correct], axis=1)
+    true_found = np.cumsum(drawn, axis=1)
     precision = true_found / np.maximum(all_found, 1)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
 
     # hits to the left of each recall, `reached` objects or fewer
     reached = _objects_at_recalls(objects)
-    base = (int(weights.sum(axis=1).max()) + int(objects.max()) + 2) * np.arange(draws)[:, None]
+    base = (int(true_found.max()) + int(objects.max()) + 2) * np.arange(draws)[:, None]
     keys = (true_found + base).ravel()
     start = hits * np.arange(draws)[:, None]
     following = np.searchsorted(keys, reached + base, side="right") - start
@@ -191,10 +190,10 @@ def _average_precision(weights: np.ndarray, correct: np.ndarray, objects: np.nda
     left_found = np.where(following > 0, np.take_along_axis(true_found, before, axis=1), 0)
     left = np.where(left_found > 0, np.take_along_axis(envelope, before, axis=1), 1.0)
     # the last hit that was drawn: those after it, of weight 0, are not there
-    drawn = np.searchsorted(keys, left_found + base, side="left") - start
+    last = np.searchsorted(keys, left_found + base, side="left") - start
     false_found = all_found - true_found
     false_left = np.where(
-        left_found > 0, np.take_along_axis(false_found, np.minimum(drawn, hits - 1), axis=1), 0
+        left_found > 0, np.take_along_axis(false_found, np.minimum(last, hits - 1), axis=1), 0
     )
     adjacent = np.take_along_axis(false_found, following, axis=1) == false_left
 
