@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cia.directions import JUDGED, SCORES
-from cia.studies import RANDOM, made_entries, one_replicate
+from cia.studies import RANDOM, made_entries, one_replicate, sizes
 from cia.trainers import TRAINERS
 
 EXPERIMENT_KEYS = (
@@ -128,6 +128,7 @@ def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
     yield from _unfit_judges(config, f"{key}.judges", study)
     yield from _unjudged(config, key, study)
     yield from _taken(config, name, study)
+    yield from _stock_too_small(config, key, study)
     yield from _unfit_variations(config, f"{key}.others", {**study, "controlnets": everything})
 
 
@@ -206,6 +207,18 @@ def _taken(config: dict, name: str, study: dict) -> Iterator[str]:
     for table, entries in made_entries(name, study, config).items():
         for taken in sorted(entries.keys() & config[table].keys()):
             yield f"{table}.{taken}: studies.{name} makes one of this name; choose another"
+
+
+def _stock_too_small(config: dict, key: str, study: dict) -> Iterator[str]:
+    """As far as the config says how many pictures there are; `cia.subsets` counts them all."""
+    stock = config["datasets"].get(study["dataset"], {}).get("prepare", {}).get("train")
+    largest = max(sizes(study))
+    if stock is not None and stock < largest:
+        yield (
+            f"{key}: {largest} real images (2N and `curve` count) are to be drawn from the {stock} "
+            f"of {study['dataset']!r}; lower `real` or `curve`, or raise "
+            f"datasets.{study['dataset']}.prepare.train"
+        )
 
 
 def _unknown(config: dict, key: str, table: str, owner: dict) -> Iterator[str]:

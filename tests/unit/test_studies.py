@@ -146,6 +146,7 @@ def test_a_learning_curve_has_n_and_twice_n():
         ("selections", ["edge"], ["'edge' keeps 32 of 160 images", "fewer than the 40"]),
         ("selections", ["faithful"], ["'faithful' goes by 'condition_fidelity'", "`judges`"]),
         ("selections", ["best"], ["studies.few.selections", "'best'"]),
+        ("curve", [99999], ["studies.few", "99999 real images", "datasets.digits.prepare.train"]),
         ("controlnet", "tiny", ["studies.few.controlnet", "'tiny'"]),
         ("ratio", 3, ["'best_half' keeps 40 of 80 images of 'tiny_warped'", "fewer than the 60"]),
         ("sead", 1, ["studies.few", "'sead'", "'seeds'"]),
