@@ -23,7 +23,8 @@ def main(job):
     parts = split_entries(store.entries(), needed)
     rows = [entry._asdict() | {"path": entry.path.as_posix()} for entry in parts.unused]
     write_table(job.params.listing, rows, "stored")
-    for line in describe(parts, store.folder, job.params.listing):
+    sets = [Path(plan).parent.relative_to("results").as_posix() for plan in job.input.plans]
+    for line in describe(parts, store.folder, sets, job.params.listing):
         logger.info("%s", line)
     if job.params.drop:
         store.drop(parts.unused)

@@ -17,6 +17,9 @@ from cia.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+_UMASK = os.umask(0)  # can only be read by setting it, and not while threads make files
+os.umask(_UMASK)
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -29,7 +32,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
     os.close(handle)
-    os.chmod(name, 0o666 & ~_umask())
+    os.chmod(name, 0o666 & ~_UMASK)
     try:
         yield Path(name)
         os.replace(name, path)
@@ -164,18 +167,14 @@ def _file_states(folder: str | Path) -> list[str]:
         with os.scandir(handle) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):
-                    status = entry.stat()
+                    try:
+                        status = entry.stat()
+                    except OSError:  # a link that leads nowhere, which a scan lists as such
+                        status = entry.stat(follow_symlinks=False)
                     lines.append(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n")
     finally:
         os.close(handle)
     return lines
-
-
-def _umask() -> int:
-    """Return the process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def save_array(path: str | Path, array: "np.ndarray") -> None:

@@ -183,6 +183,8 @@ def _paint_missing(
 ) -> None:
     made = 0
     with _Writer(files, describe) as writer:
+        # the batch before is saved by then, or its error ends this one: no two batches are lost
+        painter.after_first_step = writer.finish
         for batch, images in paint_all(painter, rows, size, _queue(files, writer)):
             writer.write(batch, images)
             progress.add(len(batch))
@@ -244,12 +246,18 @@ class Painter:
         steps, guidance_scale, conditioning_scale, control_guidance_start, control_guidance_end.
     key : str
         Where in the config they are.
+
+    Attributes
+    ----------
+    after_first_step : callable, optional
+        Called in each batch when its first step is done; what it raises stops the batch.
     """
 
     def __init__(self, pipe: Any, settings: dict, key: str):
         self.pipe = pipe
         self.key = key
         self.offloaded = False
+        self.after_first_step: Callable[[], None] | None = None
         self._accepted = set(inspect.signature(pipe.__call__).parameters)
         self._map_name = "control_image" if "control_image" in self._accepted else "image"
         self._fixed = self._call_settings(settings)
@@ -294,6 +302,7 @@ class Painter:
                 **self._prompts(rows),
                 **self._fixed,
                 **{self._map_name: maps},
+                **self._callback(),
                 width=int(rows[0].width),
                 height=int(rows[0].height),
                 generator=generators,
@@ -302,6 +311,17 @@ class Painter:
             self._refuse_no_numbers(rows, images)
             pixels = (images.float() * 255).round().to(torch.uint8)
             return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def _callback(self) -> dict:
+        if self.after_first_step is None or "callback_on_step_end" not in self._accepted:
+            return {}
+
+        def at_step_end(pipe: Any, step: int, timestep: Any, tensors: dict) -> dict:
+            if step == 0:
+                self.after_first_step()
+            return {}
+
+        return {"callback_on_step_end": at_step_end}
 
     def save_memory(self) -> bool:
         """Keep on the GPU only the network at work, if that has not been done; say if it helps."""

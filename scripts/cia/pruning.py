@@ -36,9 +36,10 @@ def split_entries(entries: Iterable[Entry], needed: set[str]) -> Parts:
     return parts
 
 
-def describe(parts: Parts, folder: Path, listing: str) -> Iterator[str]:
-    """Yield the lines that tell a person what would be dropped."""
-    yield f"{folder}: {_sum(parts.needed)} are needed by the plans of this configuration"
+def describe(parts: Parts, folder: Path, sets: list[str], listing: str) -> Iterator[str]:
+    """Yield the lines that tell a person what would be dropped, and whose plans say so."""
+    few = ", ".join(sets[:SHOWN]) + (f" and {len(sets) - SHOWN} more" if sets[SHOWN:] else "")
+    yield f"{folder}: {_sum(parts.needed)} are needed by the plans of this configuration ({few})"
     if parts.held:
         yield (
             f"{_sum(parts.held)} are in no plan of this configuration, but stand in an image "

@@ -218,7 +218,8 @@ def explain_full(error: OSError, *folders: Path) -> UserError:
     """Return what to tell the user about a full disk that one of the folders is on."""
     return UserError(
         f"{' or '.join(map(str, folders))}: {error.strerror}. What is made so far is kept: free "
-        "some space (`snakemake prune_store` lists images that no plan needs) and run again"
+        "some space and run again. `snakemake --cores 1 prune_store`, with your --configfile, "
+        "lists images that no plan needs"
     )
 
 

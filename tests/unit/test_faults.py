@@ -242,15 +242,24 @@ def small_disk(tmp_path):
 
 @pytest.mark.parametrize("full", ["images", "store", "both"])
 def test_a_full_disk_is_told_and_the_run_goes_on_later(
-    plan, settings, whole, tmp_path, small_disk, caplog, full
+    plan, settings, whole, tmp_path, small_disk, caplog, monkeypatch, full
 ):
     caplog.set_level(logging.INFO, "cia")
     store = Store((tmp_path if full == "images" else small_disk) / "store")
     folder = (tmp_path if full == "store" else small_disk) / "images"
-    with pytest.raises(UserError, match="No space left on device.*prune_store.* run again"):
+    paint, painted = generation.Painter.paint, set()
+
+    def counted(painter, rows, maps):
+        images = paint(painter, rows, maps)
+        painted.update(row.id for row in rows)
+        return images
+
+    monkeypatch.setattr(generation.Painter, "paint", counted)
+    with pytest.raises(UserError, match="No space left on device.* run again.*--cores 1 prune_store"):
         run(plan, settings, store, folder)
     there = contents(folder)
     assert there.items() <= whole.items() and 0 < len(there) < COUNT
+    assert len(painted) <= len(there) + BATCH, "more than one batch is made twice"
     assert not list(tmp_path.rglob(".tmp-*"))
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
     run(plan, settings, store, folder)

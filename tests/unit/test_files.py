@@ -75,7 +75,9 @@ def test_fingerprint_sees_changes_and_ignores_hidden_files(tmp_path):
     seen.add(folder_fingerprint(folder))
     (folder / "b.png").rename(folder / "c.png")
     seen.add(folder_fingerprint(folder))
-    assert len(seen) == 5
+    (folder / "d.png").symlink_to("nowhere")
+    seen.add(folder_fingerprint(folder))
+    assert len(seen) == 6
     assert folder_fingerprint(folder, tmp_path / "x") != folder_fingerprint(tmp_path / "x", folder)
 
 

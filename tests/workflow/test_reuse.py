@@ -33,6 +33,7 @@ def test_a_set_costs_what_is_new_and_pruning_drops_what_left_the_plan(project):
     shutil.rmtree(project.folder / SET)
     before = stored(project)
     shown = project.run("prune_store")
+    assert "(digits/tiny_canny)" in shown
     assert "8 images (" in shown and "16 images (" in shown and "--config prune=drop" in shown
     assert stored(project) == before
     listing = (project.folder / "results/prune_store.csv").read_text().splitlines()[1:]
