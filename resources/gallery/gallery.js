@@ -487,6 +487,10 @@ function refreshSelection() {
   if (state.verdict === "all") markTiles();
   else refreshView();
   if (!$("inspector").hidden) showJudgement();
+  if ($("large").open) {
+    if (state.view[state.current] === undefined) $("large").close();
+    else showLarge();
+  }
 }
 
 function showValue() {

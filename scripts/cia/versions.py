@@ -11,7 +11,7 @@ STAGE = {
     "scan": 1,
     "label": 1,
     "condition": 2,
-    "vary": 2,
+    "vary": 3,
     "plan": 2,
     "generate": 2,
     "features": 1,
@@ -24,7 +24,7 @@ STAGE = {
     "mix": 2,
     "classical": 2,  # of mixes with classically augmented images
     "train": 3,
-    "study": 2,
+    "study": 3,
     "report": 2,
     "provenance": 1,
 }

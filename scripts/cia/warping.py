@@ -232,8 +232,9 @@ def outline(
         box's left and top to 0.5 pixels inside of its right and bottom.
     """
     left, top, right, bottom = box
-    low = np.array([left, top]) + 0.5
-    high = np.maximum(np.array([right, bottom]) - 0.5, low)
+    middle = np.array([left + right, top + bottom]) / 2
+    low = np.minimum(np.array([left, top]) + 0.5, middle)  # a side below a pixel: its middle
+    high = np.maximum(np.array([right, bottom]) - 0.5, middle)
     points = np.empty((0, 2)) if resampling == "nearest" else _drawn(image, box)
     if len(points):
         start, span = points.min(axis=0), np.ptp(points, axis=0)

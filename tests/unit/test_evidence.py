@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from cia.errors import UserError
-from cia.evidence import equivalents
+from cia.evidence import equivalents, results
 from cia.evidence.correlations import rank_correlation
 from cia.evidence.equivalents import Curve, equivalent_real, gap_closed
 from cia.evidence.intervals import NO_SPREAD, ONE_SEED, holm, interval
@@ -18,9 +18,13 @@ from cia.evidence.resampling import (
     mean_average_precision,
     read_predictions,
 )
+from cia.evidence.results import read_truth
 from cia.evidence.study import Arm, summarize_study
 from cia.files import read_yaml, write_yaml
+from cia.scores.neighbors import score_neighbors
+from cia.tables import COLUMNS, write_table
 from cia.yolo import import_ultralytics
+from study import join
 
 
 def detections_of(images, classes, per_image, seed, objects=4):
@@ -203,6 +207,12 @@ def test_beyond_the_curve_the_interval_is_open():
     assert (below.value, below.at_most, below.low, below.high) == (10, True, None, 10)
     _, near = read_off([0.2, 0.4, 0.6, 0.7], 0.71, noise=0.02, seed=2)
     assert near.at_least and near.high_open and near.low < 80 and not near.low_open
+    # told apart from the curve's end, and not from its beginning, where one seed fell
+    scores = np.array([[0.5, 0.5, 0.5, 0.5, 0.0], [0.55] * 5, [0.6] * 5, [0.62] * 5])
+    drawn = np.repeat(scores[:, :, None], 50, axis=2)
+    curve = Curve(np.array([25.0, 50, 100]), scores[:3], drawn[:3])
+    found = equivalent_real(curve, scores[3], drawn[3], 100)
+    assert found.at_least and found.high_open and found.low_open
 
 
 def test_the_equivalent_s_interval_holds_the_truth_as_often_as_it_says():
@@ -364,6 +374,58 @@ def test_a_short_arm_is_shown_and_held_against_none():
         "Smaller than asked for, so not compared at one size: far: 9 of 100 images with seed 0."
     )
     assert "far" not in " ".join(before).split("The highest mean")[0]
+
+
+def test_a_correlation_takes_out_the_ratio_that_an_arm_has():
+    """A selection by threshold may keep fewer images than the ratio asks for."""
+    arms = arms_of_a_study()
+    asked = [replace(arm, ratio=4.0) for arm in arms]
+    expected = summarize_study(arms, 200, "accuracy")["correlations"]
+    assert summarize_study(asked, 200, "accuracy")["correlations"] == expected
+
+
+@pytest.mark.parametrize("kind, short", [("all", ""), ("random", "9 of 10 images with seed 3")])
+def test_all_is_never_short(kind, short):
+    """Where a picture gave no condition there are fewer, and they are all that there are."""
+    arm = {"name": "x", "kind": kind, "real": 5, "ratio": 2, "seed": 3, "against": None}
+    found = results.Run(0.5, 0.5, np.full(4, 0.5), added=9, steps=10, metrics={})
+    joined = join([(arm, found)])
+    assert (joined.short, joined.n_added) == (short, 9)
+
+
+def test_an_object_that_is_listed_twice_counts_once(tmp_path):
+    """As in ultralytics, which drops the second line."""
+    mixed = [dict.fromkeys(COLUMNS["mixed"], "") for _ in range(2)]
+    for row, name in zip(mixed, "ab", strict=True):
+        row |= {"id": name, "image": f"{name}.png", "split": "test"}
+    one, two = "0 0.5 0.5 0.2 0.2", "1 0.5 0.5 0.2 0.2"
+    labels = [{"id": "a", "label": f"{one}\n{two}\n{one}"}, {"id": "b", "label": one}]
+    write_table(tmp_path / "mixed.csv", mixed, "mixed")
+    write_table(tmp_path / "labels.csv", labels, "labels")
+    images, truth = read_truth(tmp_path / "mixed.csv", tmp_path / "labels.csv")
+    assert images == ["a.png", "b.png"]
+    assert truth.to_numpy().tolist() == [["a.png", 0], ["a.png", 1], ["b.png", 0]]
+
+
+def test_metrics_of_an_arm_are_those_of_its_own_images(tmp_path):
+    """Not of the candidates that it was chosen from, and none of a single image."""
+    rng = np.random.default_rng(0)
+    real, synthetic = rng.normal(size=(2, 40, 8)).astype(np.float32)
+    ids = [f"i{number:02d}" for number in range(40)]
+    rows = [{"id": name, "image": f"{name}.png"} for name in ids]
+    files = {name: str(tmp_path / name) for name in ("synthetic_rows", "scores")}
+    files |= {name: str(tmp_path / f"{name}.npy") for name in ("real", "synthetic")}
+    np.save(files["real"], real)
+    np.save(files["synthetic"], synthetic)
+    write_table(files["synthetic_rows"], rows, "rows")
+    table = pd.DataFrame(rows).assign(mahalanobis=np.arange(40.0), copy_synthetic=1e9)
+    table.to_csv(files["scores"], index=False)
+    found = results._measure(files, ids[:10], "tiny", 0)
+    assert found["mean_mahalanobis"] == 4.5
+    own = score_neighbors(real, synthetic[:10], 1).copy_synthetic.mean()
+    assert found["mean_copy_synthetic"] == pytest.approx(own)
+    assert found["frechet_distance"] != results._measure(files, ids, "tiny", 0)["frechet_distance"]
+    assert results._measure(files, ids[:1], "tiny", 0) == {}
 
 
 def test_a_study_without_its_control_or_with_unequal_arms_is_an_error():

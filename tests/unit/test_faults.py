@@ -255,7 +255,9 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(
         return images
 
     monkeypatch.setattr(generation.Painter, "paint", counted)
-    with pytest.raises(UserError, match="No space left on device.* run again.*--cores 1 prune_store"):
+    with pytest.raises(
+        UserError, match="No space left on device.* run again.*--cores 1 prune_store"
+    ):
         run(plan, settings, store, folder)
     there = contents(folder)
     assert there.items() <= whole.items() and 0 < len(there) < COUNT

@@ -456,6 +456,13 @@ def test_keys_reach_everything(shown, browser):
     browser.press("ArrowDown")
     columns = browser.run("Number(document.querySelector('.tile.current').dataset.place) - 1")
     assert columns > 1
+    browser.press("End")
+    assert "✗ dropped" in browser.run("document.getElementById('large-text').textContent")
+    value = browser.run("document.getElementById('slider').value")
+    highest = browser.run("document.getElementById('slider').max")
+    for moved, verdict in ((highest, "✓ kept"), (value, "✗ dropped")):
+        browser.choose("#slider", moved)
+        assert verdict in browser.run("document.getElementById('large-text').textContent")
     browser.press("Escape")
     browser.wait("!document.getElementById('large').open")
     browser.press("Escape")

@@ -192,6 +192,16 @@ def test_a_mirror_image_mirrors_the_box():
     np.testing.assert_allclose(box, (66, 10, 86, 50))
 
 
+def test_a_sliver_at_the_border_keeps_a_box():
+    """An object cut off by the picture's border may be narrower than a pixel of the map."""
+    image = draw(blank(), "seven", (10, 10, 30, 50))
+    for flip, left, right in ((0.0, 95, 96), (1.0, 0, 1)):
+        warp = draw_warp(np.random.default_rng(0), {**PLAIN, "flip": flip}, (0, 0, *SIZE))
+        box, visible = warped_box(outline(image, (95.7, 10, 96, 50), "lines"), warp, SIZE)
+        assert left <= box[0] < box[2] <= right and (box[1], box[3]) == (10, 50)
+        assert visible > 0.5
+
+
 def test_a_box_full_of_background_follows_an_ellipse():
     """A texture fills the box to its corners, so its pixels do not show where the object ends."""
     rng = np.random.default_rng(0)

@@ -141,7 +141,7 @@ def equivalent_real(
         if found.low is not None and not (found.above_zero or found.below_zero)
     ]
     if same:
-        low_open, high_open = bool(same[0] == first), bool(same[-1] == last)
+        low_open, high_open = at_most or bool(same[0] == first), at_least or bool(same[-1] == last)
         low, high = min(float(same[0]), value), max(float(same[-1]), value)
         return Equivalent(value, at_least, at_most, low, high, low_open, high_open, note)
     if not known:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 DRAWS = 1000
 """Draws of the bootstrap."""
+_BLOCK = 64
+"""Draws that are counted at a time, since each takes a number for every detection."""
 _RECALLS = np.linspace(0, 1, 101)
 """Where ultralytics, like COCO, reads precision off."""
 
@@ -123,18 +125,20 @@ def mean_average_precision(
     thresholds = correct.shape[1] if correct.ndim == 2 else 1  # else there are no detections
     correct = correct.reshape(len(found), thresholds)
 
-    total = np.zeros((len(weights), thresholds))
-    shown = np.zeros(len(weights))
+    classes = []
     for name in np.unique(truth["class"]):
-        objects = weights[:, truth_image[(truth["class"] == name).to_numpy()]].sum(axis=1)
-        shown += objects > 0
         own = (found["class"] == name).to_numpy()
-        drawn = weights[:, found_image[own]]
-        hits = correct[own].any(axis=1)  # at the lowest threshold: few of all detections
-        all_found, drawn = np.cumsum(drawn, axis=1)[:, hits], drawn[:, hits]
-        for threshold, hit in enumerate(correct[own][hits].T):
-            total[:, threshold] += _average_precision(all_found[:, hit], drawn[:, hit], objects)
-    mean = total / np.maximum(shown, 1)[:, None]
+        classes.append(
+            _OfClass(
+                truth_image[(truth["class"] == name).to_numpy()], found_image[own], correct[own]
+            )
+        )
+    mean = np.concatenate(
+        [
+            _mean_over_classes(weights[start : start + _BLOCK], classes, thresholds)
+            for start in range(0, len(weights), _BLOCK)
+        ]
+    )
     return {
         "mAP50-95": Resampled(float(mean[0].mean()), mean[1:].mean(axis=1)),
         "mAP50": Resampled(float(mean[0, 0]), mean[1:, 0].copy()),
@@ -149,6 +153,31 @@ def _positions(names: "pd.Series", position: Mapping[str, int]) -> np.ndarray:
             "delete the test.csv that was made with other test images"
         )
     return np.array([position[name] for name in names], dtype=np.int64)
+
+
+class _OfClass(NamedTuple):
+    """The image of each object of a class, the image of each detection, and which of it is true."""
+
+    objects: np.ndarray
+    found: np.ndarray
+    correct: np.ndarray
+
+
+def _mean_over_classes(
+    weights: np.ndarray, classes: Sequence[_OfClass], thresholds: int
+) -> np.ndarray:
+    """Return the mean average precision of each draw, shape (draws, thresholds)."""
+    total = np.zeros((len(weights), thresholds))
+    shown = np.zeros(len(weights))
+    for of_class in classes:
+        objects = weights[:, of_class.objects].sum(axis=1)
+        shown += objects > 0
+        drawn = weights[:, of_class.found]
+        hits = of_class.correct.any(axis=1)  # at the lowest threshold: few of all detections
+        all_found, drawn = np.cumsum(drawn, axis=1)[:, hits], drawn[:, hits]
+        for threshold, hit in enumerate(of_class.correct[hits].T):
+            total[:, threshold] += _average_precision(all_found[:, hit], drawn[:, hit], objects)
+    return total / np.maximum(shown, 1)[:, None]
 
 
 def _average_precision(all_found: np.ndarray, drawn: np.ndarray, objects: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from cia.directions import SCORES
 from cia.evidence.resampling import accuracy, mean_average_precision, read_predictions
 from cia.files import read_yaml
 from cia.metrics import metric_values
+from cia.scores.neighbors import score_neighbors
 from cia.tables import read_table
 
 METRIC = {"classification": "accuracy", "detection": "mAP50-95"}
@@ -73,7 +74,7 @@ def read_truth(mix: str | Path, labels: str | Path) -> tuple[list[str], pd.DataF
     test = read_table(mix, "mixed").query("split == 'test'")[["id", "image"]]
     table = test.merge(read_table(labels, "labels"), on="id", validate="one_to_one")
     lines = table.assign(line=table["label"].str.split("\n")).explode("line")
-    lines = lines[lines["line"] != ""]
+    lines = lines[lines["line"] != ""].drop_duplicates(["image", "line"])  # as ultralytics does
     classes = lines["line"].str.split().str[0].astype(int)
     truth = pd.DataFrame({"image": lines["image"], "class": classes}).reset_index(drop=True)
     return test["image"].tolist(), truth
@@ -131,8 +132,12 @@ def _measure(files: Mapping[str, str], ids: Sequence[str], name: str, seed: int)
     real = np.load(files["real"])
     rows = read_table(files["synthetic_rows"], "rows")
     chosen = np.load(files["synthetic"])[rows["id"].isin(set(ids)).to_numpy()]
+    if len(chosen) < 2:
+        return {}  # a set of one has no spread to compare
     values = metric_values(real, chosen, name, seed)
     scores = read_table(files["scores"])
     scores = scores[scores["id"].isin(set(ids))]
     means = {f"mean_{key}": float(scores[key].mean()) for key in SCORES if key in scores}
+    # in the table it is the distance to any candidate, which says more about how many there were
+    means["mean_copy_synthetic"] = float(score_neighbors(real, chosen, 1).copy_synthetic.mean())
     return {key: value for key, value in (values | means).items() if np.isfinite(value)}

@@ -230,7 +230,7 @@ def _correlations(arms: Sequence[Arm]) -> dict[str, dict]:
     """Return each metric's correlation with the score, over the arms with added images."""
     added = [arm for arm in arms if arm.n_added and arm.metrics]
     scores = [float(arm.scores.mean()) for arm in added]
-    ratios = [arm.ratio for arm in added]
+    ratios = [arm.n_added / arm.n_real for arm in added]  # a short arm has less than it asked for
     found = {}
     for name in dict.fromkeys(name for arm in added for name in arm.metrics):
         values = [arm.metrics.get(name) for arm in added]

@@ -216,7 +216,7 @@ def _arguments(training: Training, run: Path) -> dict:
         "plots": False,
         "verbose": False,
     }
-    reserved = {*decided, "model", "resume", "save_dir", "time"}
+    reserved = {*decided, "model", "resume", "save_dir", "time", "fraction"}
     if taken := sorted(reserved & set(settings["options"])):
         raise UserError(
             f"trainers: options can't set {', '.join(taken)}: image_size, batch, epochs, steps and "
