@@ -2,6 +2,7 @@
 
 from cia.gpus import COUNT
 from cia.needs import (
+    NARROW,
     NETWORK_EXTRACTORS,
     features_memory,
     generation_minutes,
@@ -90,11 +91,17 @@ def get_generation_minutes(wildcards, input, attempt):
 
 
 def get_features_memory(wildcards, input, attempt):
-    return attempt * features_memory(table_rows(input.manifest))
+    return attempt * features_memory(described(input))
 
 
 def get_features_minutes(wildcards, input, attempt):
-    return attempt * image_minutes("features", table_rows(input.manifest))
+    return attempt * image_minutes("features", described(input))
+
+
+def described(input):
+    """How many pictures, or labelled objects, features are of."""
+    objects = table_rows(input.labels, NARROW) if "labels" in input.keys() else 0
+    return max(table_rows(input.manifest), objects)
 
 
 def get_statistics_memory(wildcards, input, attempt):
@@ -103,8 +110,11 @@ def get_statistics_memory(wildcards, input, attempt):
 
 
 def get_statistics_minutes(wildcards, input, attempt):
-    sets = (input.real_rows, input.synthetic_rows)
-    return attempt * statistics_minutes(*map(table_rows, sets))
+    tables = [(input.real_rows, input.synthetic_rows)]
+    if "real_objects_rows" in input.keys():
+        tables.append((input.real_objects_rows, input.synthetic_objects_rows))
+    pairs = [table_rows(real, NARROW) * table_rows(made, NARROW) for real, made in tables]
+    return attempt * statistics_minutes(sum(pairs))
 
 
 def get_mix_minutes(wildcards, input, attempt):
@@ -113,5 +123,5 @@ def get_mix_minutes(wildcards, input, attempt):
 
 
 def get_training_minutes(wildcards, input, attempt):
-    images = 3 * table_rows(input.dataset)  # its rows are short
+    images = table_rows(input.dataset, NARROW)
     return attempt * training_minutes(images, get_entry("trainers", wildcards))

@@ -1,8 +1,8 @@
 """Gather all that is known of one generated set in a file beside it."""
 
-from cia.files import read_yaml, write_yaml
+from cia.files import read_yaml
 from cia.jobs import run
-from cia.metadata import gather_metadata
+from cia.metadata import gather_metadata, write_metadata
 from cia.tables import read_table
 
 
@@ -12,7 +12,7 @@ def main(job):
     metadata = gather_metadata(
         name={"dataset": job.wildcards.dataset, "controlnet": job.wildcards.controlnet},
         settings=job.params.generation,
-        plan=read_table(job.input.plan, "plan"),
+        plan=read_table(job.input.plan, "plan", ["source"]),
         metrics=dict(zip(names, map(read_yaml, job.input.metrics), strict=True)),
         scores=dict(zip(names, map(read_table, job.input.scores), strict=True)),
         selections={
@@ -20,7 +20,7 @@ def main(job):
         },
         models=read_yaml(job.input.models),
     )
-    write_yaml(job.output.metadata, metadata)
+    write_metadata(job.output.metadata, metadata)
 
 
 if "snakemake" in globals():

@@ -163,6 +163,13 @@ def make_scores() -> None:
     write_table(RESULTS / "scores/tiny.csv", table[["id", "image"]].assign(**scores))
 
 
+def make_metrics() -> None:
+    from cia.files import write_yaml
+
+    write_yaml("metrics.yaml", {"metrics": {"frechet_distance": {"value": 1.0}}})
+    write_yaml("models.yaml", {"model": {"name": "tiny"}})
+
+
 def scan() -> tuple[Inputs, Inputs, dict]:
     return (
         {},
@@ -228,6 +235,24 @@ def filter() -> tuple[Inputs, Inputs, dict]:
     )
 
 
+def metadata() -> tuple[Inputs, Inputs, dict]:
+    return (
+        {
+            "plan": f"{RESULTS}/plan.csv",
+            "models": "models.yaml",
+            "metrics": ["metrics.yaml"],
+            "scores": [f"{RESULTS}/scores/tiny.csv"],
+            "selected": [f"{RESULTS}/selected/best_half.csv"],
+        },
+        {"metadata": str(GENERATED / "metadata.yaml")},
+        {
+            "generation": settings_of("controlnets", "tiny_canny"),
+            "features": ["tiny"],
+            "selections": {"best_half": settings_of("selections", "best_half")},
+        },
+    )
+
+
 def mix() -> tuple[Inputs, Inputs, dict]:
     """As many pictures as there are real ones: half of them make room for synthetic ones."""
     real = {
@@ -261,11 +286,17 @@ STAGES: dict[str, Callable] = {
     "gather": gather,
     "label_generated": label_generated,
     "filter": filter,
+    "metadata": metadata,
     "mix": mix,
 }
 """Stages with a script of their own, in the order data flows."""
 
-BEFORE = {"plan": make_conditions, "gather": make_shards, "filter": make_scores}
+BEFORE = {
+    "plan": make_conditions,
+    "gather": make_shards,
+    "filter": make_scores,
+    "metadata": make_metrics,
+}
 """What is made up before a stage, and not measured."""
 
 COMMANDS = {
@@ -283,6 +314,9 @@ class Job(SimpleNamespace):
     def keys(self):
         return vars(self).keys()
 
+    def items(self):
+        return vars(self).items()
+
     def get(self, key: str, default=None):
         return vars(self).get(key, default)
 
@@ -294,7 +328,7 @@ def run_stage(name: str) -> None:
     inputs, outputs, params = STAGES[name]()
     job = SimpleNamespace(
         rule=name,
-        wildcards={},
+        wildcards=Job(dataset="big", controlnet="tiny_canny"),
         input=Job(**inputs),
         output=Job(**outputs),
         params=Job(**params),

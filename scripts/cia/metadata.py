@@ -3,11 +3,20 @@
 Its `results.metrics.ptd` is what ciagen's filter reads: `{metric}: {features}: {path}: score`.
 """
 
-from collections.abc import Mapping
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
+from cia.files import atomic_path
 from cia.filtering import SCORED, is_ascending
+
+_LONGEST_KEY = 1000
+"""YAML wants a key of more than 1024 characters to be marked as one."""
 
 
 def gather_metadata(
@@ -41,8 +50,8 @@ def gather_metadata(
     Returns
     -------
     dict
-        Plain data. Paths are relative to the working folder, like everywhere else, so that it can
-        be moved as a whole.
+        Plain data, and columns for what every image has: a score by path, or paths. Paths are
+        relative to the working folder, like everywhere else, so that it can be moved as a whole.
     """
     return {
         **name,
@@ -66,15 +75,13 @@ def gather_metadata(
 
 
 def _per_image(scores: Mapping[str, pd.DataFrame]) -> dict:
-    """Return metric -> feature model -> path -> score, paths in the order of ids."""
+    """Return metric -> feature model -> scores by path, in the order of ids."""
     found: dict[str, dict] = {}
     for features, table in scores.items():
         ordered = table.sort_values("id")
         for metric in ordered.columns.drop(["id", "image"]):
-            values = map(float, ordered[metric])
-            found.setdefault(metric, {})[features] = dict(
-                zip(ordered["image"], values, strict=True)
-            )
+            column = pd.Series(ordered[metric].to_numpy(float), ordered["image"].to_numpy())
+            found.setdefault(metric, {})[features] = column
     return found
 
 
@@ -83,5 +90,54 @@ def _filtering(settings: Mapping, kept: pd.DataFrame, images: int) -> dict:
     if settings["method"] in SCORED and len(kept):
         content["best"] = "smallest" if is_ascending(dict(settings)) else "largest"
         content["cut"] = float(kept["score"].iloc[-1])
-    content["files"] = kept["image"].tolist()
+    content["files"] = kept["image"]
     return content
+
+
+def write_metadata(path: str | Path, metadata: Mapping) -> None:
+    """Write what `gather_metadata` gives as YAML, image by image, whole or not at all.
+
+    PyYAML makes a tree of all nodes before it writes the first, which for a million images and a
+    few scores would take gigabytes.
+    """
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(_lines(metadata, ""))
+
+
+def _lines(data: Mapping, indent: str) -> Iterator[str]:
+    for key, value in data.items():
+        if isinstance(value, pd.Series) and value.empty:
+            value = {} if value.dtype == float else []
+        if isinstance(value, pd.Series):
+            yield f"{indent}{_dumped(key)}:\n"
+            yield from _rows(value, indent + "  ")
+        elif isinstance(value, Mapping) and value:
+            yield f"{indent}{_dumped(key)}:\n"
+            yield from _lines(value, indent + "  ")
+        else:
+            text = yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, width=100)
+            yield textwrap.indent(text, indent)
+
+
+def _rows(column: pd.Series, indent: str) -> Iterator[str]:
+    if column.dtype != float:
+        yield from (f"{indent}- {_quoted(name)}\n" for name in column)
+        return
+    for name, value in zip(map(_quoted, column.index), column.tolist(), strict=True):
+        if len(name) > _LONGEST_KEY:
+            name = f"? {name}\n{indent}"
+        number = repr(value)
+        plain = number[-1].isdigit() and "e" not in number  # YAML writes 1e-07 and inf otherwise
+        yield f"{indent}{name}: {number if plain else _dumped(value)}\n"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as YAML quotes it; JSON's way is the same where all can be printed."""
+    return json.dumps(text, ensure_ascii=False) if text.isprintable() else _dumped(text)
+
+
+def _dumped(value: Any) -> str:
+    """Return a name or number on one line of YAML."""
+    style = '"' if isinstance(value, str) and not value.isprintable() else None
+    text = yaml.safe_dump(value, default_style=style, width=float("inf"))
+    return text.removesuffix("\n").removesuffix("\n...")

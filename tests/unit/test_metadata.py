@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cia.files import write_yaml
+from cia.files import read_yaml
 from cia.filtering import select
-from cia.metadata import gather_metadata
+from cia.metadata import gather_metadata, write_metadata
 
 NAME = {"dataset": "birds", "controlnet": "canny"}
 
@@ -64,7 +64,7 @@ def test_the_peer_s_filter_keeps_the_same_images(
     settings = {"method": method, "value": value, "score": "mahalanobis", "order": "auto"}
     settings["features"] = "vit"
     ours = select(scores, settings, 0, {"vit": scores})
-    write_yaml(tmp_path / "metadata.yaml", metadata(scores, {"best": (settings, ours)}))
+    write_metadata(tmp_path / "metadata.yaml", metadata(scores, {"best": (settings, ours)}))
     kept = peer_filter(tmp_path, method=theirs, value=value, feature_extractor="vit")
     assert set(kept["mahalanobis"]["vit"]) == set(ours["image"])
     assert 0 < len(ours) < len(scores)
@@ -78,5 +78,34 @@ def test_it_says_how_the_set_was_made_judged_and_filtered(scores):
     assert content["generation"]["steps"] == 20 and content["generation"]["images"] == 57
     assert content["results"]["metrics"]["dtd"]["vit"]["frechet_distance"]["value"] == 1.5
     filtering = content["results"]["filtering"]["best"]
-    assert filtering["kept"] == 3 and filtering["files"] == kept["image"].tolist()
+    assert filtering["kept"] == 3 and filtering["files"].tolist() == kept["image"].tolist()
     assert filtering["cut"] == kept["score"].max()
+
+
+def test_what_is_written_line_by_line_is_read_as_it_was(tmp_path):
+    names = [
+        "plain",
+        "a: b",
+        "on",
+        "1",
+        "- x",
+        "été 😀",
+        'q"\\',
+        "tab\t\x7f\u2028",
+        "x" * 2000,
+        "#c",
+        "",
+    ]
+    values = [1.0, 1e-7, -1e300, 0.1, float("inf"), 3.0, 1e16, 2.5, 0.0, -0.0, 5e-324]
+    scores = pd.Series(values, names)
+    data = {
+        "plain": {"text": "two\nlines", "none": None, "list": [1, 2], "empty": {}},
+        "on": {"scores": scores, "names": pd.Series(names), "deep": {"one": {"more": True}}},
+        "none kept": {"files": pd.Series([], dtype=object), "scores": pd.Series([], dtype=float)},
+    }
+    write_metadata(tmp_path / "metadata.yaml", data)
+    assert read_yaml(tmp_path / "metadata.yaml") == {
+        "plain": data["plain"],
+        "on": {**data["on"], "scores": dict(zip(names, values, strict=True)), "names": names},
+        "none kept": {"files": [], "scores": {}},
+    }
