@@ -163,20 +163,25 @@ def get_wildcard_values():
     for arm in STUDY_ARMS:
         for name in ("dataset", "selection", "mix"):
             values[name].append(arm[name])
+    values["study"] = list(config["studies"])
+    generated = [f"generated/{entry['dataset']}/{entry['controlnet']}" for entry in SETS]
+    real = [f"real/{name}/{split}" for name in values["dataset"] for split in SPLITS]
+    values["source"] = sorted({*generated, *real})
     return values
 
 
 def get_all_model_files():
-    """A digest of the local files of each feature model and trainer; those of the hub have none."""
+    """A digest of the local files of each model but those of generation; those of the hub have none."""
     used = used_config(config)
     none = model_fingerprint(None)
     digests = {
-        "features": {name: feature_files(entry) for name, entry in used["features"].items()},
-        "trainers": {
-            name: model_fingerprint(entry["model"], entry.get("weights"))
-            for name, entry in used["trainers"].items()
-        },
+        table: {
+            name: model_fingerprint(entry.get("model"), entry.get("weights"))
+            for name, entry in used[table].items()
+        }
+        for table in ("conditions", "judges", "trainers")
     }
+    digests["features"] = {name: feature_files(entry) for name, entry in used["features"].items()}
     return {
         table: {name: None if digest == none else digest for name, digest in entries.items()}
         for table, entries in digests.items()

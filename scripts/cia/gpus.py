@@ -23,8 +23,8 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def candidates(environment: Mapping[str, str]) -> list[str]:
-    """Return the names of the GPUs to choose from; none where a scheduler has chosen already."""
-    if COUNT not in environment or "SLURM_JOB_ID" in environment:
+    """Return the names of the GPUs to choose from; none where nobody counts them."""
+    if COUNT not in environment:
         return []
     if VISIBLE in environment:
         return [name for name in environment[VISIBLE].split(",") if name]
@@ -41,14 +41,16 @@ def take_gpus(wanted: int, names: list[str], folder: Path | None = None) -> dict
     names : list of str
         GPUs to choose from, as in CUDA_VISIBLE_DEVICES.
     folder : Path, optional
-        Where the lock files are; by default one for each user in the folder for temporary files.
+        Where the lock files are; by default one for each user in the folder for temporary files,
+        and for each allocation of Slurm, which numbers its GPUs from 0.
 
     Returns
     -------
     dict
         Names of the GPUs, and the open files that hold them as long as they are open.
     """
-    folder = folder or Path(tempfile.gettempdir()) / f"cia-gpus-{os.getuid()}"
+    owner = "-".join(filter(None, [str(os.getuid()), os.environ.get("SLURM_JOB_ID")]))
+    folder = folder or Path(tempfile.gettempdir()) / f"cia-gpus-{owner}"
     folder.mkdir(exist_ok=True)
     wanted = min(wanted, len(names))
     waiting = False

@@ -73,12 +73,19 @@ def test_only_the_gpus_that_the_user_left_visible_are_taken(start):
     assert {taken(job) for job in jobs} == {"3", "GPU-5f"}
 
 
+def test_jobs_in_one_allocation_share_its_gpus_and_no_other_s(start):
+    """salloc, then the gpu profile: each allocation calls its GPUs 0 and 1."""
+    inside = {"SLURM_JOB_ID": "7", "CUDA_VISIBLE_DEVICES": "0,1"}
+    assert {taken(job) for job in (start(**inside), start(**inside))} == {"0", "1"}
+    assert taken(start(**{**inside, "SLURM_JOB_ID": "8"})) == "0"
+
+
 @pytest.mark.parametrize(
     "environment",
-    [{}, {"CUDA_VISIBLE_DEVICES": "0"}, {"CIA_GPUS": "2", "SLURM_JOB_ID": "7"}],
-    ids=["no profile", "chosen by others", "Slurm"],
+    [{}, {"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "0", "SLURM_JOB_ID": "7"}],
+    ids=["no profile", "chosen by others", "job of the slurm profile"],
 )
-def test_where_nobody_counts_gpus_or_a_scheduler_does_none_is_chosen(environment):
+def test_where_nobody_counts_gpus_none_is_chosen(environment):
     assert candidates(environment) == []
 
 
