@@ -1,14 +1,18 @@
 """What is in a folder of pictures: a manifest of the usable ones, and a reason for each other."""
 
+import ctypes
 import hashlib
 import logging
 import os
 import re
+import signal
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +26,13 @@ _UNFIT_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories of what breaks lists of files: control, surrogate, line separators."""
 
 _BATCH = 32
-"""Pictures that a thread checks in one go: to hand over a small one takes as long as its check."""
+"""Pictures that a process checks in one go: to hand over a small one takes as long as its check."""
 
-_BATCHES = 32
-"""Batches handed to the threads at a time: waiting for a million pictures at once takes memory."""
+_BATCHES = 64
+"""Batches handed out at a time: waiting for a million pictures at once takes memory."""
+
+_PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that a process gets when its parent ends."""
 
 LAYOUT = """\
 Expected is
@@ -84,14 +91,27 @@ def scan_folder(folder: str | Path, threads: int = 1) -> Scan:
     folder : path
         The source, with images/ and perhaps captions/ in it.
     threads : int
-        How many pictures to decode at once.
+        How many pictures to decode at once: processes, since small ones leave Python's lock to
+        other threads for too short a time.
 
     Raises
     ------
     UserError
         If there is no images/ in the folder, or nothing in it.
     """
-    folder = Path(folder)
+    # forked, since another start would run the script again that calls this
+    context = get_context("fork")
+    with ProcessPoolExecutor(threads, context, initializer=_end_with_parent) as pool:
+        pool.submit(int).result()  # forks now, while this process is small
+        return _scan(Path(folder), pool)
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _scan(folder: Path, pool: Executor) -> Scan:
     files = _visible_files(folder / "images")
     if not files:
         problem = "is empty" if (folder / "images").is_dir() else "does not exist"
@@ -99,7 +119,7 @@ def scan_folder(folder: str | Path, threads: int = 1) -> Scan:
     scan = Scan(pictures=len(files))
     texts = _visible_files(folder / "captions")
     captions = {file.stem: file.path for file in texts if _is_text(file)}
-    checked = _check_all(_with_reasons(files), threads)
+    checked = _check_all(_with_reasons(files), pool)
     for file, row, reason in track(checked, len(files), "pictures"):
         if reason:
             _reject(scan, file.path, reason)
@@ -223,33 +243,35 @@ def _unfit(file: Entry) -> str:
     return ""
 
 
-def _check_all(pairs: list[tuple[Entry, str]], threads: int) -> Iterator[tuple[Entry, dict, str]]:
-    batches = [pairs[start : start + _BATCH] for start in range(0, len(pairs), _BATCH)]
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(batches), _BATCHES):
-            for checked in pool.map(_check_batch, batches[start : start + _BATCHES]):
-                yield from checked
+def _check_all(pairs: list[tuple[Entry, str]], pool: Executor) -> Iterator[tuple[Entry, dict, str]]:
+    """Yield each entry, a manifest row without caption, and the reason if there is no row."""
+    at_a_time = _BATCH * _BATCHES
+    for start in range(0, len(pairs), at_a_time):
+        some = pairs[start : start + at_a_time]
+        paths = ["" if reason else file.path for file, reason in some]
+        checked = pool.map(_check_picture, paths, chunksize=_BATCH)
+        for (file, reason), found in zip(some, checked, strict=True):
+            if isinstance(found, str):
+                yield file, {}, reason or found
+            else:
+                width, height, digest = found
+                row = {"id": file.stem, "image": file.path, "width": width, "height": height}
+                yield file, row | {"sha256": digest}, ""
 
 
-def _check_batch(pairs: list[tuple[Entry, str]]) -> list[tuple[Entry, dict, str]]:
-    return [_check_picture(file, reason) for file, reason in pairs]
-
-
-def _check_picture(file: Entry, reason: str) -> tuple[Entry, dict, str]:
-    """Return the entry, a manifest row without caption, and the reason if there is no row."""
-    if reason:
-        return file, {}, reason
+def _check_picture(path: str) -> tuple[int, int, str] | str:
+    """Return width, height and SHA-256 of a picture, or why it can't be used ("" of no path)."""
+    if not path:
+        return ""
     try:
-        with open(file.path, "rb") as opened:
+        with open(path, "rb") as opened:
             content = opened.read()  # once, for the picture and for its digest
         if not content:
-            return file, {}, "an empty file"
+            return "an empty file"
         width, height = check_image(BytesIO(content))
     except OSError as error:
-        return file, {}, f"not a readable picture: {_one_line(error)}"
-    row = {"id": file.stem, "image": file.path, "width": width, "height": height}
-    row["sha256"] = hashlib.sha256(content).hexdigest()
-    return file, row, ""
+        return f"not a readable picture: {_one_line(error)}"
+    return width, height, hashlib.sha256(content).hexdigest()
 
 
 def _one_line(error: OSError) -> str:

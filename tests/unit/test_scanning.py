@@ -2,6 +2,10 @@
 
 import hashlib
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +16,7 @@ import scan as script
 from cia.errors import UserError
 from cia.scanning import require_few, scan_folder
 from cia.tables import read_table
+from conftest import ROOT
 
 
 def make(folder, name, size=(20, 10), **options):
@@ -163,3 +168,28 @@ def test_thread_count_changes_nothing(tmp_path):
         path = make(tmp_path, f"{index}.png")
         Image.fromarray(image).save(path)
     assert scan_folder(tmp_path, 1) == scan_folder(tmp_path, 2)
+
+
+def test_a_killed_scan_leaves_no_process_behind(tmp_path):
+    make(tmp_path, "a.png")
+    os.mkfifo(tmp_path / "images" / "b.png")  # nobody writes into it, so that a reader waits
+    code = "import sys; from cia.scanning import scan_folder; scan_folder(sys.argv[1], 2)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    job = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=environment)
+    children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
+    deadline = time.monotonic() + 60
+    while len(workers := children.read_text().split()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(workers) == 2
+    job.kill()
+    job.wait()
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_running, workers))
+
+
+def is_running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
