@@ -4,6 +4,7 @@ from cia.gpus import COUNT
 from cia.needs import (
     NARROW,
     NETWORK_EXTRACTORS,
+    array_rows,
     features_memory,
     generation_minutes,
     image_minutes,
@@ -110,10 +111,10 @@ def get_statistics_memory(wildcards, input, attempt):
 
 
 def get_statistics_minutes(wildcards, input, attempt):
-    tables = [(input.real_rows, input.synthetic_rows)]
-    if "real_objects_rows" in input.keys():
-        tables.append((input.real_objects_rows, input.synthetic_objects_rows))
-    pairs = [table_rows(real, NARROW) * table_rows(made, NARROW) for real, made in tables]
+    kinds = [end for end in ("", "_objects") if f"real{end}" in input.keys()]
+    pairs = [
+        array_rows(input[f"real{end}"]) * array_rows(input[f"synthetic{end}"]) for end in kinds
+    ]
     return attempt * statistics_minutes(sum(pairs))
 
 

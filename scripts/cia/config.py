@@ -32,8 +32,8 @@ TABLES = (
 )
 """The tables of named settings."""
 
-_NEUTRAL = ("max_rejected", "store", "prune")
-"""Settings that change no output (on a GPU, `batch_size` does)."""
+_NEUTRAL = ("batch_size", "max_rejected", "store", "prune")
+"""Settings that rerun nothing, so that their value now may not be the one that results had."""
 
 _SINGULAR = {table.removesuffix("s"): table for table in TABLES} | {"mix": "mixes"}
 _REFERENCES = {**_SINGULAR, **{table: table for table in TABLES}, "others": "controlnets"}

@@ -183,8 +183,9 @@ def _paint_missing(
 ) -> None:
     made = 0
     with _Writer(files, describe) as writer:
-        # the batch before is saved by then, or its error ends this one: no two batches are lost
-        painter.after_first_step = writer.finish
+        # the batch before is saved when this one is painted, or its error ends this one before:
+        # no two batches are lost, and no step waits for files
+        painter.after_step = writer.check
         for batch, images in paint_all(painter, rows, size, _queue(files, writer)):
             writer.write(batch, images)
             progress.add(len(batch))
@@ -249,15 +250,16 @@ class Painter:
 
     Attributes
     ----------
-    after_first_step : callable, optional
-        Called in each batch when its first step is done; what it raises stops the batch.
+    after_step : callable, optional
+        Called in each batch when a step is done, with whether it is the last; what it raises stops
+        the batch.
     """
 
     def __init__(self, pipe: Any, settings: dict, key: str):
         self.pipe = pipe
         self.key = key
         self.offloaded = False
-        self.after_first_step: Callable[[], None] | None = None
+        self.after_step: Callable[[bool], None] | None = None
         self._accepted = set(inspect.signature(pipe.__call__).parameters)
         self._map_name = "control_image" if "control_image" in self._accepted else "image"
         self._fixed = self._call_settings(settings)
@@ -313,12 +315,11 @@ class Painter:
             return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
     def _callback(self) -> dict:
-        if self.after_first_step is None or "callback_on_step_end" not in self._accepted:
+        if self.after_step is None or "callback_on_step_end" not in self._accepted:
             return {}
 
         def at_step_end(pipe: Any, step: int, timestep: Any, tensors: dict) -> dict:
-            if step == 0:
-                self.after_first_step()
+            self.after_step(step == pipe.num_timesteps - 1)
             return {}
 
         return {"callback_on_step_end": at_step_end}
@@ -600,6 +601,11 @@ class _Writer:
         for row, image in zip(batch, images, strict=True):
             text = {"parameters": self._describe(row)}
             self._pending[row.id] = self._pool.submit(self._files.save, row.id, image, text)
+
+    def check(self, wait: bool) -> None:
+        """Raise what went wrong so far; with `wait`, when all is saved."""
+        if wait or any(one.done() and one.exception() for one in self._pending.values()):
+            self.finish()
 
     def finish(self) -> None:
         """Wait until what was given to `write` is saved, and give its claims back."""

@@ -1,8 +1,8 @@
-"""A GPU of its own for each job, on a machine where no scheduler hands them out.
+"""A GPU of its own for each job, on a workstation or inside one allocation of Slurm.
 
 Snakemake limits how many GPU jobs run at once, and leaves it to them which GPU each takes. A job
 holds a lock file per GPU: the kernel frees it when the job ends, however it ends, and two runs of
-one user on a machine keep out of each other's way too.
+one user on a workstation keep out of each other's way too.
 """
 
 import fcntl

@@ -15,9 +15,6 @@ import yaml
 from cia.files import atomic_path
 from cia.filtering import SCORED, is_ascending
 
-_LONGEST_KEY = 1000
-"""YAML wants a key of more than 1024 characters to be marked as one."""
-
 
 def gather_metadata(
     name: Mapping[str, str],
@@ -124,8 +121,6 @@ def _rows(column: pd.Series, indent: str) -> Iterator[str]:
         yield from (f"{indent}- {_quoted(name)}\n" for name in column)
         return
     for name, value in zip(map(_quoted, column.index), column.tolist(), strict=True):
-        if len(name) > _LONGEST_KEY:
-            name = f"? {name}\n{indent}"
         number = repr(value)
         plain = number[-1].isdigit() and "e" not in number  # YAML writes 1e-07 and inf otherwise
         yield f"{indent}{name}: {number if plain else _dumped(value)}\n"

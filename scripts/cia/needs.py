@@ -5,6 +5,7 @@ rows times a cost per row, on a fixed start. Light on purpose: a dry run calls t
 """
 
 import os
+import re
 from math import ceil, prod
 from pathlib import Path
 
@@ -55,6 +56,19 @@ def table_rows(path: str | Path, row_bytes: int = ROW_BYTES) -> int:
         If the table is not there yet; Snakemake then shows the need as to be determined.
     """
     return ceil(os.stat(path).st_size / row_bytes)
+
+
+def array_rows(path: str | Path) -> int:
+    """Return how many rows a .npy file has, by its header.
+
+    Raises
+    ------
+    FileNotFoundError
+        As `table_rows`.
+    """
+    with open(path, "rb") as file:
+        found = re.search(rb"'shape': \((\d+),", file.read(256))
+    return int(found[1]) if found else 0
 
 
 def image_minutes(kind: str, images: int) -> int:

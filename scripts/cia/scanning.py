@@ -101,14 +101,17 @@ def scan_folder(folder: str | Path, threads: int = 1) -> Scan:
     """
     # forked, since another start would run the script again that calls this
     context = get_context("fork")
-    with ProcessPoolExecutor(threads, context, initializer=_end_with_parent) as pool:
+    ours = (os.getpid(),)
+    with ProcessPoolExecutor(threads, context, _end_with_parent, ours) as pool:
         pool.submit(int).result()  # forks now, while this process is small
         return _scan(Path(folder), pool)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was killed before
+        os._exit(1)
 
 
 def _scan(folder: Path, pool: Executor) -> Scan:

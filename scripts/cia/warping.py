@@ -233,7 +233,9 @@ def outline(
     """
     left, top, right, bottom = box
     middle = np.array([left + right, top + bottom]) / 2
-    low = np.minimum(np.array([left, top]) + 0.5, middle)  # a side below a pixel: its middle
+    # of a side below a pixel the middle, but for a border's, where it is the last pixel's
+    middle = np.clip(middle, 0.5, np.array(image.shape[1::-1]) - 0.5)
+    low = np.minimum(np.array([left, top]) + 0.5, middle)
     high = np.maximum(np.array([right, bottom]) - 0.5, middle)
     points = np.empty((0, 2)) if resampling == "nearest" else _drawn(image, box)
     if len(points):

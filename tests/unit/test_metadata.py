@@ -92,7 +92,7 @@ def test_what_is_written_line_by_line_is_read_as_it_was(tmp_path):
         "été 😀",
         'q"\\',
         "tab\t\x7f\u2028",
-        "x" * 2000,
+        "x" * 300,
         "#c",
         "",
     ]

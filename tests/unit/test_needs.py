@@ -1,11 +1,12 @@
 """What jobs ask for grows with their work, and is never too little for what is known."""
 
-from csv import DictReader
-
+import numpy as np
 import pytest
 
+from cia.labels import write_objects
 from cia.needs import (
     NARROW,
+    array_rows,
     features_memory,
     generation_minutes,
     image_minutes,
@@ -14,6 +15,7 @@ from cia.needs import (
     table_rows,
     training_minutes,
 )
+from cia.tables import write_table
 
 
 def test_rows_are_never_underestimated(finished):
@@ -21,13 +23,27 @@ def test_rows_are_never_underestimated(finished):
         path = finished.folder / name
         rows = len(path.read_text().splitlines()) - 1
         assert rows <= table_rows(path) <= 3 * rows
-    for table in ("features/tiny.csv", "features/tiny.objects.csv", "labels.csv"):
-        path = finished.folder / "results/real/digits_scenes/train" / table
-        with path.open(newline="") as file:
-            rows = sum(
-                row["label"].count("\n") if "label" in row else 1 for row in DictReader(file)
-            )
+    for path in finished.folder.glob("data/mixed/**/dataset.csv"):
+        rows = len(path.read_text().splitlines()) - 1
         assert rows <= table_rows(path, NARROW) <= 4 * rows
+
+
+def test_boxes_are_never_underestimated(tmp_path):
+    """A label has a line for each, and none without."""
+    size = (640, 480)
+    labels = [
+        write_objects([("0", (0, 0, 64 * place, 480))] * count, size)
+        for place, count in enumerate([0, 1, 1, 1, 3], 1)
+    ]
+    rows = [{"id": f"{place}", "label": label} for place, label in enumerate(labels)]
+    write_table(tmp_path / "labels.csv", rows, "labels")
+    assert 6 <= table_rows(tmp_path / "labels.csv", NARROW) <= 24
+
+
+def test_the_rows_of_an_array_are_in_its_header(tmp_path):
+    for rows in (0, 7, 123456):
+        np.save(tmp_path / "x.npy", np.zeros((rows, 3), np.float32))
+        assert array_rows(tmp_path / "x.npy") == rows
 
 
 def test_a_table_that_is_not_there_yet_is_named(tmp_path):

@@ -145,7 +145,7 @@ def test_the_config_of_results_has_what_experiments_name(config):
 
 def test_the_config_of_results_lacks_what_changes_no_output(config):
     other = deepcopy(config)
-    other |= {"max_rejected": 0.5, "store": None, "prune": "drop"}
+    other |= {"batch_size": 3, "store": None, "prune": "drop"}
     other["mixes"]["unused"] = {"synthetic": 3.0, "duplicate": 1}
     assert used_config(other) == used_config(config)
     other["conditions"]["canny"]["low"] = 1
