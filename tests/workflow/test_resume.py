@@ -24,8 +24,13 @@ def images(project) -> dict[str, tuple[bytes, int]]:
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in whole}
 
 
+def stored(project) -> int:
+    """Count the images that have reached the store, to which they are linked after the folder."""
+    return len(list((project.folder / "data/store").glob("*/*/[!.]*.png")))
+
+
 def kill_in_generation(project) -> dict[str, tuple[bytes, int]]:
-    """Start a run, SIGKILL it and all its children once 4 images are there; return those."""
+    """Start a run, SIGKILL it and all its children once 4 images are stored; return those."""
     process = subprocess.Popen(
         project.command("--cores", "1", TARGET),
         cwd=project.folder,
@@ -34,7 +39,7 @@ def kill_in_generation(project) -> dict[str, tuple[bytes, int]]:
         start_new_session=True,
     )
     deadline = time.monotonic() + 300
-    while len(images(project)) < 4:
+    while stored(project) < 4:
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline, "no image after 300 s"
         time.sleep(0.02)
