@@ -95,14 +95,22 @@ def model_digest(*paths):
     return model_fingerprint(*paths)
 
 
-def get_model_files(table, *keys):
-    """A digest of the local model files that an entry names, so that changed files are seen."""
+MODEL_KEYS = {
+    "conditions": ["model"],
+    "controlnets": ["model", "controlnet"],
+    "judges": ["model"],
+    "trainers": ["model", "weights"],
+}
 
-    def fingerprint(wildcards):
-        entry = get_entry(table, wildcards)
-        return model_digest(*(entry.get(key) for key in keys))
 
-    return fingerprint
+def model_files(table, entry):
+    """A digest of the local model files that an entry of a table names."""
+    return model_digest(*(entry.get(key) for key in MODEL_KEYS[table]))
+
+
+def get_model_files(table):
+    """The same of the entry that the wildcard names, so that changed files are seen."""
+    return lambda wildcards: model_files(table, get_entry(table, wildcards))
 
 
 def get_feature_files(wildcards):

@@ -19,7 +19,7 @@ rule condition:
     params:
         folder=lambda wildcards: f"data/conditions/{wildcards.dataset}/{wildcards.condition}",
         settings=get_settings("conditions"),
-        model_files=get_model_files("conditions", "model"),
+        model_files=get_model_files("conditions"),
         version=STAGE["condition"],
     script:
         "../scripts/condition.py"

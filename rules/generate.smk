@@ -23,7 +23,7 @@ rule generate:
         folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.controlnet}",
         shards=config["shards"],
         settings=get_settings("controlnets", "condition", "variation", "prompts", "variants"),
-        model_files=get_model_files("controlnets", "model", "controlnet"),
+        model_files=get_model_files("controlnets"),
         version=STAGE["generate"],
     script:
         "../scripts/generate.py"
@@ -80,6 +80,7 @@ rule prune_store:
             }
             for entry in SETS
         ],
+        names=get_sets("{dataset}/{controlnet}"),
         listing="results/prune_store.csv",
     script:
         "../scripts/prune_store.py"

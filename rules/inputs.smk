@@ -164,9 +164,8 @@ def get_wildcard_values():
         for name in ("dataset", "selection", "mix"):
             values[name].append(arm[name])
     values["study"] = list(config["studies"])
-    generated = [f"generated/{entry['dataset']}/{entry['controlnet']}" for entry in SETS]
     real = [f"real/{name}/{split}" for name in values["dataset"] for split in SPLITS]
-    values["source"] = sorted({*generated, *real})
+    values["source"] = sorted({*get_sets(GENERATED), *real})
     return values
 
 
@@ -175,10 +174,7 @@ def get_all_model_files():
     used = used_config(config)
     none = model_fingerprint(None)
     digests = {
-        table: {
-            name: model_fingerprint(entry.get("model"), entry.get("weights"))
-            for name, entry in used[table].items()
-        }
+        table: {name: model_files(table, entry) for name, entry in used[table].items()}
         for table in ("conditions", "judges", "trainers")
     }
     digests["features"] = {name: feature_files(entry) for name, entry in used["features"].items()}

@@ -21,7 +21,7 @@ rule judge:
         shards=config["shards"],
         task=get_dataset("task"),
         classes=get_dataset("classes"),
-        model_files=get_model_files("judges", "model"),
+        model_files=get_model_files("judges"),
         version=STAGE["judge"],
     script:
         "../scripts/judge.py"

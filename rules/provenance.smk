@@ -24,7 +24,7 @@ rule provenance:
         config=used_config(config),
         logs="logs",
         names=get_wildcard_values(),
-        sets=[f"{entry['dataset']}/{entry['controlnet']}" for entry in SETS],
+        sets=get_sets("{dataset}/{controlnet}"),
         model_files=get_all_model_files(),
         version=STAGE["provenance"],
     script:

@@ -22,7 +22,7 @@ rule train:
         task=get_dataset("task"),
         classes=get_dataset("classes"),
         settings=get_settings("trainers"),
-        model_files=get_model_files("trainers", "model", "weights"),
+        model_files=get_model_files("trainers"),
         version=STAGE["train"],
     script:
         "../scripts/train.py"

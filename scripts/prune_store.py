@@ -23,8 +23,7 @@ def main(job):
     parts = split_entries(store.entries(), needed)
     rows = [entry._asdict() | {"path": entry.path.as_posix()} for entry in parts.unused]
     write_table(job.params.listing, rows, "stored")
-    sets = [Path(plan).parent.relative_to("results").as_posix() for plan in job.input.plans]
-    for line in describe(parts, store.folder, sets, job.params.listing):
+    for line in describe(parts, store.folder, job.params.names, job.params.listing):
         logger.info("%s", line)
     if job.params.drop:
         store.drop(parts.unused)

@@ -487,10 +487,7 @@ function refreshSelection() {
   if (state.verdict === "all") markTiles();
   else refreshView();
   if (!$("inspector").hidden) showJudgement();
-  if ($("large").open) {
-    if (state.view[state.current] === undefined) $("large").close();
-    else showLarge();
-  }
+  if ($("large").open) showLarge();
 }
 
 function showValue() {
@@ -934,6 +931,7 @@ function openLarge() {
 function showLarge() {
   const { set } = state;
   const image = state.view[state.current];
+  if (image === undefined) return $("large").close();
   const shown = ["real", "condition", "synthetic"].map((kind) => [kind, ...pictureOf(set, image, kind)]);
   const there = shown.filter(([, picture]) => picture >= 0);
   const width = Math.floor((innerWidth * 0.94 - 60 - 14 * there.length) / there.length);
@@ -943,6 +941,7 @@ function showLarge() {
   );
   const verdict = set.scores.length ? (state.kept[image] ? " · ✓ kept" : " · ✗ dropped") : "";
   $("large-text").textContent = `${set.id[image]}${verdict} · ${textOf(set.prompt, image)}`;
+  return undefined;
 }
 
 /* Keys and theme */

@@ -13,7 +13,7 @@ ROW_BYTES = 100
 """A row of a manifest or plan takes at least this, so a table's size says how many it has."""
 
 NARROW = 30
-"""The same for tables of names: rows of features, training sets, labels line by line."""
+"""The same for rows of training sets, and for lines of labels."""
 
 NETWORK_EXTRACTORS = ("openpose", "segmentation", "yolo_segmentation")
 """Condition extractors that are torch networks, which a GPU makes faster."""

@@ -352,8 +352,10 @@ def test_a_checkpoint_of_another_label_is_not_gone_on_with(tmp_path, change):
 def test_options_can_not_replace_what_other_settings_decide(tmp_path):
     from cia.training.yolo import _arguments
 
-    job = training(tmp_path, {**YOLO, "options": {"lr0": 0.1, "nbs": 64, "fraction": 0.5}})
-    with pytest.raises(UserError, match="options can't set fraction, nbs"):
+    job = training(
+        tmp_path, {**YOLO, "options": {"lr0": 0.1, "nbs": 64, "epochs": 5, "fraction": 0.5}}
+    )
+    with pytest.raises(UserError, match="options can't set epochs, fraction, nbs"):
         _arguments(job, job.work / "run")
 
 

@@ -11,7 +11,7 @@ from cia.directions import SCORES
 from cia.evidence.resampling import accuracy, mean_average_precision, read_predictions
 from cia.files import read_yaml
 from cia.metrics import metric_values
-from cia.scores.neighbors import score_neighbors
+from cia.scores.neighbors import copy_synthetic
 from cia.tables import read_table
 
 METRIC = {"classification": "accuracy", "detection": "mAP50-95"}
@@ -139,5 +139,5 @@ def _measure(files: Mapping[str, str], ids: Sequence[str], name: str, seed: int)
     scores = scores[scores["id"].isin(set(ids))]
     means = {f"mean_{key}": float(scores[key].mean()) for key in SCORES if key in scores}
     # in the table it is the distance to any candidate, which says more about how many there were
-    means["mean_copy_synthetic"] = float(score_neighbors(real, chosen, 1).copy_synthetic.mean())
+    means["mean_copy_synthetic"] = float(copy_synthetic(real, chosen).mean())
     return {key: value for key, value in (values | means).items() if np.isfinite(value)}

@@ -44,19 +44,34 @@ def score_neighbors(real: np.ndarray, synthetic: np.ndarray, k: int) -> Neighbor
         Which neighbor counts, for distance and realism.
     """
     distances, index = nearest_points(synthetic, real, k)
-    spacing = np.median(neighbor_radii(real, 1)) or np.finfo(np.float64).tiny
-    twin = np.full(len(synthetic), np.nan), np.full(len(synthetic), -1)
-    if len(synthetic) > 1:
-        found = nearest_points(synthetic, synthetic, 1, exclude_self=True)
-        twin = found[0][:, 0], found[1][:, 0]
+    spacing = _spacing(real)
+    to_twin, twin = _twins(synthetic)
     return Neighbors(
         distance=distances[:, -1],
         realism=_realism(real, synthetic, k),
         copy_real=distances[:, 0] / spacing,
-        copy_synthetic=twin[0] / spacing,
+        copy_synthetic=to_twin / spacing,
         nearest_real=index[:, 0],
-        nearest_synthetic=twin[1],
+        nearest_synthetic=twin,
     )
+
+
+def copy_synthetic(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
+    """Return that score of `score_neighbors` alone, shape (m,)."""
+    return _twins(synthetic)[0] / _spacing(real)
+
+
+def _spacing(real: np.ndarray) -> float:
+    """Return the median distance of a real image to its nearest other."""
+    return np.median(neighbor_radii(real, 1)) or np.finfo(np.float64).tiny
+
+
+def _twins(synthetic: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each image's distance to the nearest other one, and that one's row."""
+    if len(synthetic) < 2:
+        return np.full(len(synthetic), np.nan), np.full(len(synthetic), -1)
+    distances, index = nearest_points(synthetic, synthetic, 1, exclude_self=True)
+    return distances[:, 0], index[:, 0]
 
 
 def _realism(real: np.ndarray, synthetic: np.ndarray, k: int) -> np.ndarray:
