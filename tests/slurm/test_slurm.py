@@ -76,6 +76,11 @@ def wait_for(condition, process, seconds: float = 300):
     return value
 
 
+def queue(cluster) -> list[str]:
+    """Return the ids of the jobs that wait, run or have not quite ended."""
+    return cluster.run("squeue", "-h", "-o", "%A").split()
+
+
 def running_generation(cluster, project) -> str:
     """Return the id of the project's generation job that runs now."""
     jobs = [line.split("|") for line in cluster.run("squeue", "-ht", "R", "-o", "%A|%k|%Z").split()]
@@ -113,6 +118,9 @@ def test_a_cancelled_and_a_requeued_job_go_on_and_end_with_the_same_files(
         made.append(wait_for(lambda: more(project, made[-1]), process))
         first = running_generation(cluster, project)
         cluster.run("scancel", first)
+        # until it has died it may write what it has painted
+        wait_for(lambda: first not in queue(cluster), process)
+        made.append(images(project))
 
         made.append(wait_for(lambda: more(project, made[-1]), process))
         second = running_generation(cluster, project)
