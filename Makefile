@@ -35,7 +35,7 @@ test: $(VENV)/installed ## Run every test
 	pytest -n 2 --dist loadfile
 
 test-slurm: $(VENV)/installed ## Run the demo on a real Slurm, installed and started for it (root on Debian)
-	CONFIG=$(CONFIG) tests/slurm/run
+	CONFIG="$(CONFIG)" tests/slurm/run
 
 lint: $(VENV)/installed ## Check the code's form and the workflow's
 	ruff check .

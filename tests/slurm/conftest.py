@@ -37,9 +37,9 @@ class Demo:
     def __init__(self, folder: Path, environment: dict):
         self.checkout, self.log = folder / "checkout", folder / "demo.log"
         shutil.copytree(ROOT, self.checkout, symlinks=True, ignore=_made)
-        config = os.environ.get("CONFIG")
+        config = os.environ.get("CONFIG", "").split()
         self.command = ["snakemake", "--profile", "slurm"]
-        self.command += ["--configfile", "config/config.yaml", config] if config else []
+        self.command += ["--configfile", "config/config.yaml", *config] if config else []
         self._start = time.monotonic()
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
