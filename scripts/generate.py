@@ -5,11 +5,13 @@ from pathlib import Path
 from cia.files import write_yaml
 from cia.jobs import run
 from cia.provenance import package_versions
+from cia.rounding import steady_rounding
 from cia.tables import read_table, write_table
 
 
 def main(job):
-    # torch reads the number of threads when it is imported
+    steady_rounding()
+    # torch reads the number of threads, and MKL how to round, when it is imported
     from cia.generation import find_models, generate_shard
     from cia.store import Store
 

@@ -118,10 +118,15 @@ class Browser:
 
     def wait(self, condition: str) -> None:
         """Wait until a JavaScript expression is true."""
+        self.value(f"Boolean({condition}) || null")
+
+    def value(self, expression: str):
+        """Wait until a JavaScript expression has a value, and return it."""
         end = time.monotonic() + TIMEOUT
-        while not self.run(f"Boolean({condition})"):
-            assert time.monotonic() < end, f"still not true: {condition}"
+        while (value := self.run(expression)) is None:
+            assert time.monotonic() < end, f"still nothing: {expression}"
             time.sleep(0.02)
+        return value
 
     def press(self, key: str) -> None:
         """Press and release a key, named as the DOM names it."""

@@ -13,6 +13,10 @@ from project import ROOT, Project
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from cia.rounding import steady_rounding  # noqa: E402
+
+steady_rounding()  # before torch is loaded, as the workflow's jobs do
+
 # On a busy machine an example may take longer than hypothesis allows by default.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")

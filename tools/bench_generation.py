@@ -5,7 +5,8 @@ Usage: bench_generation.py MODEL [--controlnet FOLDER] [--images 64] [--steps 10
 
 MODEL is a folder or hub id of a diffusers model; without --controlnet its subfolder `controlnet`
 is used. The maps are random rectangles' outlines. Loading and one warming batch are not counted.
-Pixels are compared with those of the first line.
+Pixels are compared with those of the first line, and `moved` says how many images change when each
+takes the next one's place in its batch.
 """
 
 import argparse
@@ -19,10 +20,14 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-from cia.files import digest_file
-from cia.generation import Painter, paint_all
-from cia.images import save_png
-from cia.pipelines import find_controlnet, find_model, load_pipeline
+from cia.rounding import steady_rounding
+
+steady_rounding()  # before torch is loaded, as the workflow's jobs do
+
+from cia.files import digest_file  # noqa: E402
+from cia.generation import Painter, paint_all  # noqa: E402
+from cia.images import save_png  # noqa: E402
+from cia.pipelines import find_controlnet, find_model, load_pipeline  # noqa: E402
 
 
 def make_rows(folder: Path, count: int, size: int) -> pd.DataFrame:
@@ -52,12 +57,24 @@ def make_rows(folder: Path, count: int, size: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def paint(painter: Painter, rows: pd.DataFrame, batch: int) -> np.ndarray:
+    """Return the rows' images, in their order."""
+    return np.concatenate([part for _, part in paint_all(painter, rows, batch)])
+
+
+def moved(painter: Painter, rows: pd.DataFrame, batch: int, images: np.ndarray) -> int:
+    """Return how many images are no longer the same if each has another place in its batch."""
+    order = np.roll(np.arange(len(rows)), 1)
+    others = paint(painter, rows.iloc[order], batch)
+    return int((others != images[order]).any(axis=(1, 2, 3)).sum())
+
+
 def rate(painter: Painter, rows: pd.DataFrame, batch: int) -> tuple[float, float, np.ndarray]:
     """Return images/s, processor seconds per image (fair on a busy machine) and the images."""
     for _ in paint_all(painter, rows[:batch], batch):
         pass
     start, busy = time.perf_counter(), time.process_time()
-    images = np.concatenate([part for _, part in paint_all(painter, rows, batch)])
+    images = paint(painter, rows, batch)
     count = len(images)
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     return count / seconds, busy / count, images
@@ -107,7 +124,8 @@ def main() -> None:
                 reference = images if reference is None else reference
                 print(
                     f"threads {threads}  batch {batch:3d}  {speed:7.2f} images/s  "
-                    f"{busy:.3f} processor s an image  {difference(images, reference)}",
+                    f"{busy:.3f} processor s an image  {difference(images, reference)}  "
+                    f"moved {moved(painter, rows, batch, images)} of {len(rows)}",
                     flush=True,
                 )
 

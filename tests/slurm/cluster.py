@@ -255,10 +255,11 @@ def _without_slurm(environment) -> dict:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Return free ports below those that outgoing connections take."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = 20000 + secrets.randbelow(12000)
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) != 0:
+                ports.add(port)
+    return list(ports)

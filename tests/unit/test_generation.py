@@ -145,6 +145,20 @@ def test_shards_and_neighbors_change_no_byte(plan, sd, made, tmp_path):
     assert joined["sha256"].tolist() == made["sha256"].tolist()
 
 
+def test_nor_do_they_on_a_processor_without_avx_512():
+    """The test above once more, with libraries that are told to do with AVX2."""
+    less = {"MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+    test = f"{__file__}::test_shards_and_neighbors_change_no_byte"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
+        env={name: value for name, value in os.environ.items() if name != "MKL_CBWR"} | less,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes the batch size as it is")
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_batch_size_changes_no_byte(plan, sd, made, tmp_path, batch_size):

@@ -1,5 +1,6 @@
 """What a job's record says, and how records are gathered."""
 
+import os
 import subprocess
 import sys
 from copy import deepcopy
@@ -25,8 +26,10 @@ from project import ROOT
 
 
 @pytest.fixture
-def repository(tmp_path):
+def repository(tmp_path, monkeypatch):
     """A git repository with a rule, a script and a page in it."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)  # a hook's would name the repository that it is of
     root = tmp_path / "repository"
     for name in ("rules/a.smk", "scripts/a.py", "docs/a.md"):
         path = root / name

@@ -5,7 +5,10 @@ import re
 FEATURES = "results/real/digits/train/features/tiny.npy"
 
 
-def test_the_gpu_profile_gives_each_gpu_job_a_gpu_and_other_jobs_none(copy_of_finished):
+def test_the_gpu_profile_gives_each_gpu_job_a_gpu_and_other_jobs_none(
+    copy_of_finished, monkeypatch
+):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     project = copy_of_finished
     project.snakemake("--profile", "profiles/gpu", "--forcerun", "scan", "--", FEATURES)
     logs = project.folder / "logs"

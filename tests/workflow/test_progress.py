@@ -23,9 +23,8 @@ STEPS = {
 def run(tmp_path_factory) -> tuple[Project, str]:
     """A project in which a set of images was made, and what the run printed."""
     project = Project(tmp_path_factory.mktemp("progress") / "project")
-    project.config["controlnets"]["tiny_canny"]["steps"] = (
-        20  # takes some 15 s, so that there are looks
-    )
+    # takes more than 10 s on a fast machine too, so that there are looks
+    project.config["controlnets"]["tiny_canny"]["steps"] = 40
     return project, project.run(SET)
 
 
