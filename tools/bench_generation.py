@@ -62,11 +62,12 @@ def paint(painter: Painter, rows: pd.DataFrame, batch: int) -> np.ndarray:
     return np.concatenate([part for _, part in paint_all(painter, rows, batch)])
 
 
-def moved(painter: Painter, rows: pd.DataFrame, batch: int, images: np.ndarray) -> int:
-    """Return how many images are no longer the same if each has another place in its batch."""
+def moved(painter: Painter, rows: pd.DataFrame, batch: int, images: np.ndarray) -> str:
+    """Say how many images change, and by how much, if each has another place in its batch."""
     order = np.roll(np.arange(len(rows)), 1)
     others = paint(painter, rows.iloc[order], batch)
-    return int((others != images[order]).any(axis=(1, 2, 3)).sum())
+    changed = (others != images[order]).any(axis=(1, 2, 3)).sum()
+    return f"moved {changed} of {len(rows)} images {difference(others, images[order])}"
 
 
 def rate(painter: Painter, rows: pd.DataFrame, batch: int) -> tuple[float, float, np.ndarray]:
@@ -125,7 +126,7 @@ def main() -> None:
                 print(
                     f"threads {threads}  batch {batch:3d}  {speed:7.2f} images/s  "
                     f"{busy:.3f} processor s an image  {difference(images, reference)}  "
-                    f"moved {moved(painter, rows, batch, images)} of {len(rows)}",
+                    + moved(painter, rows, batch, images),
                     flush=True,
                 )
 
