@@ -9,6 +9,7 @@ rule mix:
         "logs/mix/{dataset}/{controlnet}/{selection}/{mix}.log",
     benchmark:
         "benchmarks/mix/{dataset}/{controlnet}/{selection}/{mix}.tsv"
+    priority: 1  # it compares the splits
     conda:
         "../envs/train.yaml"
     threads: 1

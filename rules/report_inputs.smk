@@ -1,7 +1,7 @@
 # What the report is made from: input functions of the rules in report.smk.
 
 # What the report is about: every selection and feature model of every set, and the mixes against
-# which the others are held: the real images once, and nothing else.
+# which the others are held: the real images once, and nothing else, where an experiment has them.
 SELECTED = [
     {"dataset": entry["dataset"], "controlnet": entry["controlnet"], "selection": name}
     for entry in REPORTED
@@ -12,8 +12,14 @@ MEASURED = [
     for entry in REPORTED
     for name in entry["features"]
 ]
+TRAINED = {arm["mix"] for arm in ARMS}
 BASELINES = [
-    name for name, mix in config["mixes"].items() if mix["synthetic"] == 0 and mix["duplicate"] == 1
+    name
+    for name, mix in config["mixes"].items()
+    if name in TRAINED
+    and mix["synthetic"] == 0
+    and mix["duplicate"] == 1
+    and mix["classical"] is None
 ]
 
 
@@ -71,6 +77,7 @@ def get_summary_inputs():
         "selected": [f"{root}/selected/{{selection}}.csv".format(**entry) for entry in SELECTED],
         "metrics": [f"{root}/metrics/{{features}}.yaml".format(**entry) for entry in MEASURED],
         "models": get_models(),
+        "mixes": [f"{MIX}/mix.yaml".format(**arm) for arm in ARMS],
         "figures": figures,
     }
 

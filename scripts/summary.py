@@ -3,7 +3,7 @@
 from cia.files import read_yaml, write_text
 from cia.jobs import run
 from cia.reporting.arms import collect_arms
-from cia.reporting.summary import summarize
+from cia.reporting.summary import shortage, summarize
 from cia.reporting.tables import html_page, markdown_page
 from cia.tables import read_table
 
@@ -21,13 +21,16 @@ def main(job):
         sets[_key(entry)]["kept"][entry["selection"]] = len(read_table(path, "selected"))
     for entry, path in zip(job.params.metrics, job.input.metrics, strict=True):
         sets[_key(entry)]["metrics"][entry["features"]] = read_yaml(path)
-    groups = {}
-    for arm, path in zip(job.params.arms, job.input.models, strict=True):
+    groups, shortages = {}, {}
+    for arm, path, mix in zip(job.params.arms, job.input.models, job.input.mixes, strict=True):
         descriptors, contents = groups.setdefault((arm["dataset"], arm["trainer"]), ([], []))
         descriptors.append(arm)
         contents.append(read_yaml(path))
+        shortages[mix] = shortages.get(mix) or shortage(arm, read_yaml(mix))
     arms = {key: collect_arms(*models) for key, models in groups.items()}
-    parts = summarize(list(sets.values()), arms, job.params.baselines)
+    parts = summarize(
+        list(sets.values()), arms, job.params.baselines, list(filter(None, shortages.values()))
+    )
     write_text(job.output.summary, markdown_page("Summary", parts))
     write_text(job.output.html, html_page("Summary", parts))
 

@@ -34,7 +34,9 @@ asks with them whether synthetic images help. A name stands in the paths of what
 setting reruns what depends on it and nothing else; unused
 entries cost nothing.
 
-A mistake stops the run at once, with the key and what it may be.
+A mistake stops the run at once, with the key and what it may be. Only where a file is no YAML at
+all, Snakemake does not say where:
+`python -c "import yaml; yaml.safe_load(open('my.yaml'))"` names the line.
 
 Where jobs run is not in here but in `profiles/`. A Slurm site is three edits: `default-resources`
 (account, partition, constraint) and `set-resources` (what GPU jobs ask for) in

@@ -63,7 +63,9 @@ function format(value) {
 
 /** A number as YAML 1.1 reads it: an exponent needs a point before it. */
 const yamlNumber = (value) => String(value).replace(/^(-?\d+)e/, "$1.0e");
-const yamlText = (text) => (/^[A-Za-z_][\w.-]*$/.test(text) ? text : JSON.stringify(text));
+const yamlWord = /^(y|n|yes|no|on|off|true|false|null)$/i; // what YAML 1.1 takes for no text
+const yamlText = (text) =>
+  /^[A-Za-z_][\w.-]*$/.test(text) && !yamlWord.test(text) ? text : JSON.stringify(text);
 
 function decodeDoubles(base64) {
   const text = atob(base64);

@@ -18,6 +18,8 @@ from cia.references import NONE, reference_errors, suggest
 from cia.studies import with_studies
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "config" / "schema"
+MERGE = "tag:yaml.org,2002:merge"
+"""YAML's tag of the key `<<`, which may stand in a table several times."""
 TABLES = (
     "datasets",
     "conditions",
@@ -63,6 +65,34 @@ def checked(config: dict) -> dict:
             f"The configuration has mistakes:\n{lines}\nconfig/README.md lists every key."
         )
     return with_studies(full)
+
+
+def refuse_repeated_keys(path: str | Path) -> None:
+    """Raise a `UserError` if a table of a YAML file has a key twice.
+
+    YAML's reader would keep the last one, and all that stands below the first would be lost.
+    """
+    with open(path, encoding="utf-8") as file:
+        root = yaml.compose(file, yaml.SafeLoader)
+    nodes = [root] if root else []
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            nodes.append(value)
+            if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
+                continue
+            line, first = key.start_mark.line + 1, lines.get(key.value)
+            if first:
+                raise UserError(
+                    f"{path}, line {line}: {key.value!r} stands in line {first} already, and only "
+                    "one of them would count. Put what is below both under one."
+                )
+            lines[key.value] = line
 
 
 def arms(config: dict) -> list[dict]:

@@ -208,12 +208,14 @@ def size_multiple(pipe: Any) -> int:
 
 
 def _keep_logs_clean() -> None:
-    """Switch off the bars that the libraries draw while they load; a log has no lines to redraw."""
+    """Have what the libraries say in the job's log, such as that a prompt is cut, and no bars."""
     import diffusers
     import transformers
 
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()  # a log has no lines to redraw
+        library.utils.logging.disable_default_handler()
+        library.utils.logging.enable_propagation()
 
 
 def _folder(

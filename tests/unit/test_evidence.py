@@ -345,6 +345,20 @@ def test_a_study_in_one_dict(tmp_path):
     assert study["correlations"]["fid"]["raw"]["arms"] == 6
 
 
+def test_models_that_learned_nothing_are_worth_no_number_of_images():
+    arms = arms_of_a_study()
+    for arm in arms:
+        arm.scores[:], arm.resampled[:] = 0.1, 0.1
+    study = summarize_study(arms, 200, "accuracy")
+    assert {row["equivalent_real"] for row in study["arms"]} == {None}
+    words = " ".join(study["verdict"])
+    assert "All 6 arms score the same, 0.100" in words
+    assert "highest mean" not in words and "scores like" not in words
+    arms[4].scores[:], arms[4].resampled[:] = 0.3, 0.3
+    words = " ".join(summarize_study(arms, 200, "accuracy")["verdict"])
+    assert "The highest mean has near" in words and "the learning curve is flat" in words
+
+
 def test_the_verdict_says_no_more_than_is_shown():
     clear = " ".join(summarize_study(arms_of_a_study(), 200, "accuracy")["verdict"])
     assert "better than the control (duplicated): all +0.0" in clear

@@ -166,6 +166,13 @@ def test_batch_size_changes_no_byte(plan, sd, made, tmp_path, batch_size):
     assert other["sha256"].tolist() == made["sha256"].tolist()
 
 
+def test_the_log_says_what_is_cut_from_a_long_prompt(plan, sd, tmp_path, caplog):
+    long = plan.iloc[[0]].assign(prompt="red zebra " * 100 + "sharp")
+    generate(long, sd, tmp_path)
+    told = [record for record in caplog.records if "truncated" in record.getMessage()]
+    assert told and "sharp" in told[0].getMessage()
+
+
 @pytest.mark.parametrize("calls", [1, 3])
 def test_images_per_call_change_at_most_a_rounding(plan, sd, made, tmp_path, monkeypatch, calls):
     monkeypatch.setattr(generation, "CPU_BATCH", calls)

@@ -157,3 +157,10 @@ def test_right_of_zero_the_better_arms_have_the_better_metric(study, tmp_path):
 
 def test_arms_of_one_ratio_stand_side_by_side():
     assert _places([0, 1, 1, 4]) == [0, 1, 1.22, 2]
+
+
+def test_a_flat_learning_curve_is_said_to_be_flat(study, tmp_path):
+    curve = {**study["curve"], "fit": [0.1] * len(study["curve"]["fit"])}
+    rows = [row | {"equivalent_real": None} for row in study["arms"]]
+    draw_figures({**study, "curve": curve, "arms": rows}, tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == 4

@@ -28,6 +28,7 @@ from cia.reporting.arms import (
     arm_table,
     collect_arms,
     difference,
+    draw_arms,
     estimate,
     find_baseline,
     seeds_words,
@@ -432,7 +433,9 @@ def test_pages_escape_their_cells():
 
 def trained(mix, seed, value, controlnet=NONE, selection=NONE, synthetic=0):
     arm = {"mix": mix, "controlnet": controlnet, "selection": selection, "seed": seed}
-    counts = {"train_real": 60, "train_synthetic": synthetic, "val": 40, "test": 200}
+    copies = 60 * (mix == "classical")
+    counts = {"train_real": 60, "train_synthetic": synthetic, "train_classical": copies}
+    counts |= {"val": 40, "test": 200}
     test = {"mAP50": value + 0.2, "mAP50-95": value}
     return arm, {"n": counts, "test": test, "epochs": 3, "best_epoch": 2, "steps": 12}
 
@@ -565,6 +568,8 @@ def test_summary_counts_and_compares(digit_set):
     for number, content in enumerate(contents):
         files.append(f"{number}.yaml")
         write_yaml(files[-1], content)
+    write_yaml("full.yaml", {"synthetic_asked": 60, "train_synthetic": 60})
+    write_yaml("short.yaml", {"synthetic_asked": 60, "train_synthetic": 7})
     write_yaml("m.yaml", metric_file(fid={"value": 12.3, "direction": "lower"}))
     set_ = {"dataset": "digits", "controlnet": "canny"}
     inputs = {
@@ -573,6 +578,7 @@ def test_summary_counts_and_compares(digit_set):
         "selected": [digit_set["selected"]],
         "metrics": ["m.yaml"],
         "models": files,
+        "mixes": ["full.yaml"] * (len(files) - 1) + ["short.yaml"],
     }
     params = {
         "datasets": [{"dataset": "digits"}],
@@ -588,6 +594,7 @@ def test_summary_counts_and_compares(digit_set):
     assert len(lines) <= 25
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert ["digits", "canny", "4", "12", "best_half 6", "12.3"] in cells
+    assert [line for line in lines if "asks for 60 synthetic images" in line and "kept 7" in line]
     best = next(row for row in cells if row[2:3] == ["plus: best"])
     assert best[3] == "60 real + 60 synthetic" and best[5].startswith("+0.1")
     page = Rows()
@@ -606,3 +613,24 @@ def test_summary_of_many_arms_stays_short_and_says_so(digit_set):
     assert len(text.splitlines()) <= 25
     assert "| real " in text and "mix29" in text and "mix3:" not in text
     assert "21 more" in text
+
+
+def test_summary_says_which_training_sets_got_too_few_images():
+    from cia.reporting.summary import shortage, summarize
+    from cia.reporting.tables import markdown_page
+
+    arm = {"dataset": "parts", "controlnet": "canny", "selection": "strict", "mix": "plus"}
+    assert shortage(arm, {"synthetic_asked": 23, "train_synthetic": 23}) == ""
+    words = shortage(arm, {"synthetic_asked": 23, "train_synthetic": 0})
+    assert "plus of parts asks for 23 synthetic images, and the selection strict kept 0" in words
+    assert words in markdown_page("Summary", summarize([], {}, [], [words]))
+
+
+def test_classical_copies_are_counted_and_drawn_as_what_they_are(tmp_path):
+    pairs = [trained("real", 0, 0.4), trained("classical", 0, 0.5)]
+    real, classical = collect_arms(*zip(*pairs, strict=True))
+    assert (real.images, classical.images) == ("60 real", "60 real + 60 classical")
+    assert (real.kind, classical.kind) == ("real images only", "with classical copies")
+    assert arm_table([real, classical], real)["train_classical"].tolist() == [0, 0, 60, 60]
+    draw_arms(tmp_path / "arms.png", [real, classical], real, "title", {})
+    assert (tmp_path / "arms.png").stat().st_size > 0

@@ -62,3 +62,15 @@ def test_a_configuration_of_one_s_own_takes_nothing_from_the_demo_s(project, tmp
     path = tmp_path / "my.yaml"
     path.write_text(yaml.safe_dump(own))
     assert "Job stats" in project.snakemake("--dry-run", "--configfile", str(path))
+
+
+def test_a_key_that_stands_twice_stops_before_any_job(project):
+    project.write_config()
+    path = project.folder / "config" / "config.yaml"
+    lines = len(path.read_text().splitlines())
+    first = path.read_text().splitlines().index("selections:") + 1
+    mine = project.folder / "my.yaml"
+    mine.write_text(path.read_text() + "selections:\n  mine: {method: all}\n")
+    output = project.snakemake("--dry-run", "--configfile", "my.yaml", fails=True)
+    assert f"my.yaml, line {lines + 1}: 'selections' stands in line {first} already" in output
+    assert "Traceback" not in output

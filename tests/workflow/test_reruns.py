@@ -108,3 +108,21 @@ def test_another_dataset_leaves_the_first_alone(copy_of_finished):
     output = copy_of_finished.snakemake("--dry-run")
     jobs = [line for line in output.splitlines() if line.strip().startswith("output:")]
     assert jobs and all(re.search("more|summary|gallery|provenance", line) for line in jobs)
+
+
+def test_arms_are_held_against_the_real_images_alone_and_not_against_what_stands_first(
+    copy_of_finished,
+):
+    """Neither against classical copies, nor against a mix that no experiment has."""
+    project = copy_of_finished
+    copies, mixes = {"synthetic": 0, "classical": {"ratio": 1}}, project.config["mixes"]
+    project.config["mixes"] = {"unused": {"synthetic": 0}, "copies": copies, **mixes}
+    assert project.planned() == {}, "mixes that nothing uses cost something"
+    project.config["experiments"][0]["mixes"].insert(0, "copies")
+    project.run("results/report/summary.md")
+    summary = (project.folder / "results/report/summary.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")] for line in summary.splitlines()]
+    to_real = {row[3]: row[-2] for row in rows if len(row) > 6 and row[2] == "resnet"}
+    images = {row[3]: row[4] for row in rows if len(row) > 6 and row[2] == "resnet"}
+    assert to_real["real"] == "" and to_real["copies"] != ""
+    assert images["copies"] == "8 real + 8 classical"

@@ -36,6 +36,12 @@ class Curve:
         """Return the rising curve that is nearest to the mean scores, shape (sizes,)."""
         return self._pooling @ self.scores.mean(axis=1)
 
+    @property
+    def flat(self) -> bool:
+        """Whether more real images score no higher anywhere, so that nothing can be read off."""
+        fit = self.fit()
+        return bool(np.isclose(fit[0], fit[-1], rtol=0, atol=1e-9))
+
     def at(self, size: float) -> tuple[np.ndarray, np.ndarray]:
         """Return what the curve is at a number of real images: by seed, and by seed and draw.
 

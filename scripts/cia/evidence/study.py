@@ -145,7 +145,7 @@ def _row(
     real, twice = _first(arms, "real"), _first(arms, "twice")
     worth = arm.kind not in ("real", "twice", "curve")
     equivalent = share = None
-    if worth and curve is not None:
+    if worth and curve is not None and not curve.flat:
         equivalent = asdict(equivalent_real(curve, arm.scores, arm.resampled, images))
     if worth and real and twice:
         share = asdict(gap_closed(*((x.scores, x.resampled) for x in (arm, real, twice)), images))
@@ -268,7 +268,7 @@ def verdict(study: dict) -> list[str]:
     claims = [rows[name] for name in study["families"]["difference"]]
     if claims:
         sentences += _compare(claims, "difference", "arms", f"the control ({study['control']})")
-        sentences += _worth(max(claims, key=lambda row: row["mean"]), study, len(claims))
+        sentences += _worth(claims, study)
     for kind, words in (("selection", "selections"), ("variation", "variations")):
         family = [rows[name] for name in study["families"][f"{kind}_against_random"]]
         if family:
@@ -328,8 +328,14 @@ def _outcome(difference: dict) -> str:
     return "alone" if difference["p"] < 0.05 else "open"
 
 
-def _worth(best: dict, study: dict, of: int) -> list[str]:
+def _worth(claims: Sequence[dict], study: dict) -> list[str]:
     """Say what the arm with the highest mean is worth; the highest of several flatters."""
+    best, of = max(claims, key=lambda row: row["mean"]), len(claims)
+    if of > 1 and all(row["mean"] == best["mean"] for row in claims):
+        return [
+            f"All {of} arms score the same, {best['mean']:.3f}: nothing can be learned from them. "
+            "Train longer (the trainer's steps), or on more real images."
+        ]
     who = f"The highest mean has {best['name']}, {with_interval(best, '.3f')}"
     if of > 1:
         who += f" (highest of {of}, so chance has helped it)"
@@ -339,6 +345,11 @@ def _worth(best: dict, study: dict, of: int) -> list[str]:
         sentences.append(
             f"With {best['n_real']} real images it scores like {equivalent_words(equivalent)} real "
             "images alone."
+        )
+    elif study["curve"]:
+        sentences.append(
+            "How many real images it is worth can't be said: the learning curve is flat, so more "
+            "real images alone score no higher either."
         )
     if share and share["value"] is not None:
         sentences.append(

@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from cia.reporting.style import INK, KEPT, MUTED, add_title, figure_style, new_figure, save_figure
+from cia.reporting.style import (
+    INK,
+    KEPT,
+    MUTED,
+    PALETTE,
+    add_title,
+    figure_style,
+    new_figure,
+    save_figure,
+)
 from cia.reporting.tables import Table, format_share
 
 NONE = "none"
@@ -19,6 +28,13 @@ ENOUGH_SEEDS = 3
 _LONGEST_NAME = 28
 """Letters of an arm's name that a figure sets in one line."""
 _LEVEL = {"color": MUTED, "linewidth": 1, "linestyle": (0, (4, 2))}
+KINDS = {
+    "real images only": INK,
+    "with classical copies": PALETTE[1],
+    "with synthetic images": KEPT,
+}
+"""What an arm's training images may be, and the color of its marks."""
+_COUNTS = ("train_real", "train_synthetic", "train_classical", "test")
 _MAIN = ("mAP50-95", "accuracy")
 """The metrics by which arms are compared, where a model has them."""
 
@@ -39,7 +55,8 @@ class Arm:
     ----------
     mix, controlnet, selection : str
     n : dict
-        train_real, train_synthetic, val, test: numbers of images (training entries).
+        train_real, train_synthetic, train_classical, val, test: numbers of images (training
+        entries).
     values : dict
         Metric to seed to value.
     label : str
@@ -56,10 +73,16 @@ class Arm:
     @property
     def images(self) -> str:
         """The training images in words."""
-        words = f"{self.n['train_real']} real"
+        added = {name: self.n[f"train_{name}"] for name in ("synthetic", "classical")}
+        counts = [f"{count} {name}" for name, count in added.items() if count]
+        return " + ".join([f"{self.n['train_real']} real", *counts])
+
+    @property
+    def kind(self) -> str:
+        """What its training images are, of `KINDS`."""
         if self.n["train_synthetic"]:
-            words += f" + {self.n['train_synthetic']} synthetic"
-        return words
+            return "with synthetic images"
+        return "with classical copies" if self.n["train_classical"] else "real images only"
 
 
 def collect_arms(descriptors: Sequence[Mapping], metrics: Sequence[Mapping]) -> list[Arm]:
@@ -134,8 +157,9 @@ def difference(arm: Arm, baseline: Arm, metric: str) -> Estimate:
 def arm_table(arms: Sequence[Arm], baseline: Arm | None) -> pd.DataFrame:
     """Return one row per arm and metric: mean, interval and difference to the baseline.
 
-    Columns mix, controlnet, selection, train_real, train_synthetic, test, metric, seeds, mean, low,
-    high, difference, difference_low, difference_high, values (by seed, joined with `;`).
+    Columns mix, controlnet, selection, train_real, train_synthetic, train_classical, test, metric,
+    seeds, mean, low, high, difference, difference_low, difference_high, values (by seed, joined
+    with `;`).
     """
     rows = []
     for arm in arms:
@@ -148,7 +172,7 @@ def arm_table(arms: Sequence[Arm], baseline: Arm | None) -> pd.DataFrame:
                     "mix": arm.mix,
                     "controlnet": arm.controlnet,
                     "selection": arm.selection,
-                    **{name: arm.n[name] for name in ("train_real", "train_synthetic", "test")},
+                    **{name: arm.n[name] for name in _COUNTS},
                     "metric": metric,
                     "seeds": len(values),
                     **estimate(list(values.values()))._asdict(),
@@ -238,7 +262,7 @@ def draw_arms(
 
 
 def _draw_arm(axes, row: int, arm: Arm, metric: str) -> None:
-    color = KEPT if arm.n["train_synthetic"] else INK
+    color = KINDS[arm.kind]
     values = list(arm.values[metric].values())
     mean, low, high = estimate(values)
     if len(values) == 1:
@@ -292,11 +316,10 @@ def _head_differences(axes, baseline: Arm) -> None:
 
 def _legend(arms: Sequence[Arm], baseline: Arm | None) -> list:
     """Return a handle for each kind of mark that is drawn."""
-    kinds = {"real images only": (False, INK), "with synthetic images": (True, KEPT)}
     handles = [
-        Line2D([], [], linestyle="", marker="o", color=color, label=words)
-        for words, (synthetic, color) in kinds.items()
-        if any(bool(arm.n["train_synthetic"]) == synthetic for arm in arms)
+        Line2D([], [], linestyle="", marker="o", color=color, label=kind)
+        for kind, color in KINDS.items()
+        if any(arm.kind == kind for arm in arms)
     ]
     if any(len(values) > 1 for arm in arms for values in arm.values.values()):
         hollow = {"markerfacecolor": "white", "color": MUTED, "linestyle": ""}

@@ -28,6 +28,7 @@ def summarize(
     sets: Sequence[Mapping],
     groups: Mapping[tuple[str, str], Sequence[Arm]],
     baselines: Sequence[str],
+    shortages: Sequence[str] = (),
 ) -> list[Part]:
     """Return the summary's tables and words.
 
@@ -40,13 +41,36 @@ def summarize(
         (dataset, trainer) to its arms.
     baselines : sequence of str
         Mixes of the real images alone, see `find_baseline`.
+    shortages : sequence of str
+        What `shortage` says of training sets.
     """
     parts: list[Part] = [_sets_table(sets)]
     if groups:
         parts += [_arms_table(groups, baselines), _arms_words(groups)]
+    if shortages:
+        parts.append(list(shortages))
     first = sets[0] if len(sets) == 1 else {}
     names = {name: first.get(name, f"{{{name}}}") for name in ("dataset", "controlnet")}
     return [*parts, [point.format(**names) for point in _WHERE]]
+
+
+def shortage(arm: Mapping, mix: Mapping) -> str:
+    """Say that a training set got fewer synthetic images than its mix asks for, or nothing.
+
+    Parameters
+    ----------
+    arm : mapping
+        dataset, controlnet, selection, mix.
+    mix : mapping
+        Content of the training set's mix.yaml.
+    """
+    asked, got = mix["synthetic_asked"], mix["train_synthetic"]
+    if got >= asked:
+        return ""
+    return (
+        f"{arm['mix']} of {arm['dataset']} asks for {asked} synthetic images, and the selection "
+        f"{arm['selection']} kept {got} of {arm['controlnet']}: not an arm of the size you meant."
+    )
 
 
 def _sets_table(sets: Sequence[Mapping]) -> Table:
