@@ -6,6 +6,7 @@ Boxes are YOLO's, `class cx cy w h`, normalized to the picture's upright width a
 import logging
 import math
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -305,18 +306,31 @@ def _inside(sides: Sequence[float]) -> list[float]:
 
 def _strays(labels: Path, ids: set[str]) -> list[dict]:
     """List the files of labels/ that belong to no usable picture."""
-    rejected = []
+    rejected, looks = [], {_look(id_) for id_ in ids}
     for path in sorted(labels.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.suffix != ".txt" or path.is_dir():
-            reason = "not a .txt file"
-        elif path.stem not in ids:
-            reason = "a label without usable picture"
-        else:
-            continue
-        rejected.append({"file": printable(path.as_posix()), "reason": reason})
+        if not path.name.startswith(".") and (reason := _stray(path, ids, looks)):
+            rejected.append({"file": printable(path.as_posix()), "reason": reason})
     return rejected
+
+
+def _stray(path: Path, ids: set[str], looks: set[str]) -> str:
+    """Say why a file belongs to none of the pictures; nothing if it does."""
+    if path.is_dir() or path.suffix.lower() != ".txt":
+        return "not a .txt file"
+    if path.suffix != ".txt":
+        return f"write {path.suffix} as .txt, in lower case"
+    if path.stem in ids:
+        return ""
+    if _look(path.stem) in looks:
+        return (
+            "a picture's name looks the same, but is of other Unicode characters (NFC and NFD, as "
+            "from a Mac): rename one of them"
+        )
+    return "a label without usable picture"
+
+
+def _look(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def list_objects(manifest: "pd.DataFrame", labels: "pd.DataFrame") -> "pd.DataFrame":

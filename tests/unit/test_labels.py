@@ -152,6 +152,19 @@ def test_read_labels_gives_rows_in_order_and_a_reason_for_the_rest(source):
     assert unusable == 3
 
 
+def test_a_label_that_misses_its_picture_by_a_hair_is_told_why(tmp_path):
+    (tmp_path / "labels").mkdir()
+    for name in ("upper.TXT", "gro\u0308\u00dfe.txt", "other.txt"):
+        (tmp_path / "labels" / name).write_text("car\n")
+    ids = ["gr\u00f6\u00dfe", "upper"]  # the first in one character, its label's in two
+    rows, rejected, unusable = read_labels(tmp_path, ids, "classification", CLASSES)
+    reasons = {os.path.basename(row["file"]): row["reason"] for row in rejected[unusable:]}
+    assert (rows, unusable) == ([], 2)
+    assert reasons["upper.TXT"] == "write .TXT as .txt, in lower case"
+    assert "looks the same" in reasons["gro\u0308\u00dfe.txt"]
+    assert reasons["other.txt"] == "a label without usable picture"
+
+
 def test_no_labels_folder_says_what_is_expected(tmp_path):
     with pytest.raises(UserError, match=r"labels/NAME\.txt"):
         read_labels(tmp_path, ["a"], "detection", CLASSES)
