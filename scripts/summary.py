@@ -26,7 +26,8 @@ def main(job):
         descriptors, contents = groups.setdefault((arm["dataset"], arm["trainer"]), ([], []))
         descriptors.append(arm)
         contents.append(read_yaml(path))
-        shortages[mix] = shortages.get(mix) or shortage(arm, read_yaml(mix))
+        if mix not in shortages:  # one training set has several seeds and trainers
+            shortages[mix] = shortage(arm, read_yaml(mix))
     arms = {key: collect_arms(*models) for key, models in groups.items()}
     parts = summarize(
         list(sets.values()), arms, job.params.baselines, list(filter(None, shortages.values()))

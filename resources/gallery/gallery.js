@@ -933,7 +933,10 @@ function openLarge() {
 function showLarge() {
   const { set } = state;
   const image = state.view[state.current];
-  if (image === undefined) return $("large").close();
+  if (image === undefined) {
+    $("large").close();
+    return;
+  }
   const shown = ["real", "condition", "synthetic"].map((kind) => [kind, ...pictureOf(set, image, kind)]);
   const there = shown.filter(([, picture]) => picture >= 0);
   const width = Math.floor((innerWidth * 0.94 - 60 - 14 * there.length) / there.length);
@@ -943,7 +946,6 @@ function showLarge() {
   );
   const verdict = set.scores.length ? (state.kept[image] ? " · ✓ kept" : " · ✗ dropped") : "";
   $("large-text").textContent = `${set.id[image]}${verdict} · ${textOf(set.prompt, image)}`;
-  return undefined;
 }
 
 /* Keys and theme */

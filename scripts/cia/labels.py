@@ -306,21 +306,22 @@ def _inside(sides: Sequence[float]) -> list[float]:
 
 def _strays(labels: Path, ids: set[str]) -> list[dict]:
     """List the files of labels/ that belong to no usable picture."""
-    rejected, looks = [], {_look(id_) for id_ in ids}
-    for path in sorted(labels.iterdir()):
-        if not path.name.startswith(".") and (reason := _stray(path, ids, looks)):
-            rejected.append({"file": printable(path.as_posix()), "reason": reason})
-    return rejected
+    strays = [
+        path
+        for path in sorted(labels.iterdir())
+        if not path.name.startswith(".")
+        and (path.suffix != ".txt" or path.stem not in ids or path.is_dir())
+    ]
+    looks = {_look(id_) for id_ in ids} if strays else set()
+    return [{"file": printable(path.as_posix()), "reason": _stray(path, looks)} for path in strays]
 
 
-def _stray(path: Path, ids: set[str], looks: set[str]) -> str:
-    """Say why a file belongs to none of the pictures; nothing if it does."""
+def _stray(path: Path, looks: set[str]) -> str:
+    """Say why a file of labels/ belongs to none of the pictures, which look so."""
     if path.is_dir() or path.suffix.lower() != ".txt":
         return "not a .txt file"
     if path.suffix != ".txt":
         return f"write {path.suffix} as .txt, in lower case"
-    if path.stem in ids:
-        return ""
     if _look(path.stem) in looks:
         return (
             "a picture's name looks the same, but is of other Unicode characters (NFC and NFD, as "

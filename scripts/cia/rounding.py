@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-CPUINFO = Path("/proc/cpuinfo")
-
 
 def steady_rounding() -> None:
     """Have torch, loaded after this, give an image the same bytes wherever in its batch it stands.
@@ -18,7 +16,8 @@ def steady_rounding() -> None:
     -----
     oneMKL Developer Guide, "Obtaining Numerically Reproducible Results".
     """
-    processor = CPUINFO.read_text() if CPUINFO.exists() else ""
+    cpuinfo = Path("/proc/cpuinfo")
+    processor = cpuinfo.read_text() if cpuinfo.exists() else ""
     intel = "GenuineIntel" in processor
     if intel and "avx512f" in processor and "MKL_ENABLE_INSTRUCTIONS" not in os.environ:
         return

@@ -166,10 +166,10 @@ def draw_learning_curve(
     if curve is None:
         words = "No learning curve: it wants real images alone in at least two numbers"
         return _draw_nothing(path, title, words, about)
-    if curve["fit"][0] == curve["fit"][-1]:
+    rows = [row for row in study["arms"] if row["equivalent_real"]]
+    if not rows:
         words = "The learning curve is flat: more real images alone score no higher"
         return _draw_nothing(path, title, words, about)
-    rows = [row for row in study["arms"] if row["equivalent_real"]]
     rows.sort(key=lambda row: row["kind"] != "duplicated")
     names = [_wrapped(row["name"]) for row in rows]
     heights = sum(_lines(name) for name in names)
