@@ -35,6 +35,14 @@ def pillow_stays_pillow():
     assert PIL.Image.open is PILLOW_S_OWN, "import ultralytics by cia.yolo.import_ultralytics"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def ultralytics_out_of_the_home_folder(tmp_path_factory):
+    """Settings of ultralytics in a folder that outlives every test: its first import fixes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("YOLO_CONFIG_DIR", str(tmp_path_factory.mktemp("ultralytics")))
+        yield
+
+
 @pytest.fixture
 def project(tmp_path) -> Project:
     """A project in which nothing ran yet."""

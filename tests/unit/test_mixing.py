@@ -251,9 +251,8 @@ def test_the_digest_of_a_mix_sees_pictures_labels_and_places(sources):
     assert digest_entries(entries, digests) == digest_entries(entries.copy(), digests)
 
 
-def test_ultralytics_sees_the_pixels_that_we_see_and_leaves_sources_alone(tmp_path, monkeypatch):
+def test_ultralytics_sees_the_pixels_that_we_see_and_leaves_sources_alone(tmp_path):
     """Turned, transparent, 16- and 32-bit, stacked, padded: same pixels, no picture lost."""
-    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "settings"))
     from cia.yolo import import_ultralytics
 
     import_ultralytics()
@@ -289,7 +288,6 @@ def test_files_of_an_earlier_mix_are_gone(sources, tmp_path):
 
 def test_ultralytics_reads_the_folder_where_it_was_moved_to(sources, tmp_path, monkeypatch):
     """No background that was labeled, no duplicate lost, from any folder, under any name."""
-    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path / "settings"))
     from cia.yolo import import_ultralytics
 
     import_ultralytics()

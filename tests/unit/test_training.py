@@ -246,6 +246,19 @@ def test_a_detector_trains_without_touching_home_folder_or_network(tmp_path):
     assert not [path for path in home.rglob("*") if "ltralytics" in path.name]
 
 
+def test_a_process_that_trained_one_detector_trains_another(tmp_path):
+    """Whatever became of the first one's folder, where ultralytics keeps its settings."""
+    first, second = (tmp_path / name for name in ("first", "second"))
+    for folder in (first, second):
+        folder.mkdir()
+    settings = {**YOLO, "epochs": 1}
+    mix = make_mix(tmp_path, "detection", count=8)
+    commands = [command(folder, settings, mix)[-1] for folder in (first, second)]
+    code = f"{commands[0]}\nimport shutil\nshutil.rmtree({str(first)!r})\n{commands[1]}"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    assert read_yaml(second / "output/metrics.yaml")["epochs"] == 1
+
+
 def test_a_killed_detector_goes_on(tmp_path):
     settings = {**YOLO, "epochs": 6}
     job = training(tmp_path, settings)

@@ -162,13 +162,15 @@ def _import_quietly(work: Path, threads: int) -> Any:
     """
     import matplotlib
 
-    config = work / "config"
-    (config / "Ultralytics").mkdir(parents=True, exist_ok=True)
-    os.environ["YOLO_CONFIG_DIR"] = str(config.resolve())
+    os.environ["YOLO_CONFIG_DIR"] = str((work / "config").resolve())
     ultralytics = import_ultralytics()
+    # Ultralytics keeps for the life of a process the folder that its first import was told of: in a
+    # process that trained before, a folder that is gone.
+    config = Path(ultralytics.utils.USER_CONFIG_DIR)
+    config.mkdir(parents=True, exist_ok=True)
     font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     for name in ("Arial.ttf", "Arial.Unicode.ttf"):
-        shutil.copy2(font, Path(ultralytics.utils.USER_CONFIG_DIR) / name)
+        shutil.copy2(font, config / name)
     off = dict.fromkeys(("sync", *_INTEGRATIONS), False)
     ultralytics.settings.update({**off, "api_key": "", "datasets_dir": str(work.resolve())})
     os.environ.pop("ULTRALYTICS_API_KEY", None)
