@@ -14,6 +14,7 @@ from project import ROOT, Project
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from cia.rounding import steady_rounding  # noqa: E402
+from cia.yolo import copy_fonts  # noqa: E402
 
 steady_rounding()  # before torch is loaded, as the workflow's jobs do
 
@@ -37,10 +38,29 @@ def pillow_stays_pillow():
 
 @pytest.fixture(autouse=True, scope="session")
 def ultralytics_out_of_the_home_folder(tmp_path_factory):
-    """Settings of ultralytics in a folder that outlives every test: its first import fixes it."""
+    """Settings of ultralytics in a folder that outlives every test: its first import fixes it.
+
+    With the fonts that it would fetch from the network.
+    """
+    folder = tmp_path_factory.mktemp("ultralytics")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("YOLO_CONFIG_DIR", str(tmp_path_factory.mktemp("ultralytics")))
+        patch.setenv("YOLO_CONFIG_DIR", str(folder))
+        (folder / "Ultralytics").mkdir()
+        copy_fonts(folder / "Ultralytics")
         yield
+
+
+@pytest.fixture(autouse=True)
+def process_as_it_was(ultralytics_out_of_the_home_folder):
+    """Take back what jobs and imports set for their process: tests share one."""
+    environment = dict(os.environ)
+    torch = sys.modules.get("torch")
+    threads = torch and torch.get_num_threads()
+    yield
+    os.environ.clear()
+    os.environ.update(environment)
+    if torch:
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture

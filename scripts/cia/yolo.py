@@ -1,6 +1,8 @@
 """Ultralytics, imported so that it neither phones home nor installs nor unpickles code."""
 
 import os
+import shutil
+from pathlib import Path
 from types import ModuleType
 
 
@@ -26,3 +28,12 @@ def import_ultralytics() -> ModuleType:
     Image.open = patches._image_open
     tasks.SAFE_LOAD = True  # also if something else has imported it before
     return ultralytics
+
+
+def copy_fonts(folder: Path) -> None:
+    """Give ultralytics' settings folder the fonts that it would fetch: matplotlib brings one."""
+    import matplotlib
+
+    font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    for name in ("Arial.ttf", "Arial.Unicode.ttf"):
+        shutil.copy2(font, folder / name)

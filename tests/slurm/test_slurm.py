@@ -66,7 +66,7 @@ def images(project) -> dict[str, tuple[bytes, int]]:
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
 
 
-def wait_for(condition, process, seconds: float = 300):
+def wait_for(condition, process, seconds: float = 900):
     """Wait until the condition gives something true, and return that."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -126,7 +126,7 @@ def test_a_cancelled_and_a_requeued_job_go_on_and_end_with_the_same_files(
         second = running_generation(cluster, project)
         cluster.run("scontrol", "requeue", second)
 
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=1800)
     finally:
         process.kill()
     assert process.returncode == 0, output

@@ -172,7 +172,7 @@ def test_models_that_can_not_be_had_are_named_with_what_to_do(tmp_path, monkeypa
         load_extractor({"model": "nothing"}, CPU)
     with pytest.raises(UserError, match="inception-2015-12-05.pt"):
         load_extractor({"model": "inception", "weights": str(tmp_path / "other.pt")}, CPU)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="set `weights` to the local"):
         load_extractor({"model": "vit", "weights": str(tmp_path / "missing")}, CPU)
 

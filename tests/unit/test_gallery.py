@@ -586,15 +586,23 @@ def scroll(browser, pixels) -> tuple[str, float]:
     return f"median {middle:.1f}, 95 % {most:.1f}, longest {frames.max():.1f} ms", work
 
 
+def processor_unit(browser) -> float:
+    """Return the time (ms) that a fixed amount of work takes the page's thread, here 53."""
+    before = browser.cpu_seconds()
+    browser.run("{ let x = 1; for (let i = 0; i < 1e7; i++) x = (x * 31 + i) | 0; x }")
+    return 1000 * (browser.cpu_seconds() - before)
+
+
 @pytest.mark.slow
 def test_ten_thousand_images_come_up_fast_and_scroll_without_stutter(shown, browser):
-    """What is bounded is processor time, which a busy machine does not change; `-s` shows more."""
+    """What is bounded is work: processor time over that of a fixed loop; `-s` shows times."""
     pictures = "[...document.querySelectorAll('.tile:not([hidden]) img')]"
     browser.wait(f"{pictures}.every(image => image.complete && image.naturalWidth)")
     images = browser.run("performance.now()")
     paint = browser.run(
         "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity"
     )
+    unit = processor_unit(browser)
     wheel, wheel_work = scroll(browser, 100)
     fling, fling_work = scroll(browser, 1500)
     before = browser.cpu_seconds()
@@ -609,11 +617,12 @@ def test_ten_thousand_images_come_up_fast_and_scroll_without_stutter(shown, brow
     print(
         f"\n{shown.page.stat().st_size / 2**20:.1f} MiB; first paint {paint:.0f} ms, first screen "
         f"of images {images:.0f} ms; frames at 100 pixels each: {wheel}, main thread "
-        f"{wheel_work:.1f} ms; at 1500: {fling}, {fling_work:.1f} ms; slider {slide:.2f} ms a step"
+        f"{wheel_work:.1f} ms; at 1500: {fling}, {fling_work:.1f} ms; slider {slide:.2f} ms a "
+        f"step; the fixed loop {unit:.1f} ms"
     )
     assert browser.run("document.querySelectorAll('.tile').length") < 200
     assert paint < 5000 and images < 20_000
-    assert wheel_work < 16 and fling_work < 60 and slide < 16
+    assert wheel_work < 0.3 * unit and fling_work < 1.2 * unit and slide < 0.3 * unit
 
 
 @pytest.mark.slow

@@ -416,7 +416,7 @@ def test_a_wrong_setting_is_named(plan, sd, tmp_path, change, message):
 
 
 def test_an_unreachable_hub_names_the_key(plan, sd, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     for key in ("model", "controlnet"):
         with pytest.raises(UserError, match=rf"set controlnets.x.{key} to its folder"):
             generate(plan[:1], {**sd, key: "someone/no-such-model"}, tmp_path)

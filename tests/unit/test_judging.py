@@ -207,7 +207,7 @@ def save_tiny_clip(folder):
 
 
 def test_a_text_image_model_that_can_not_be_had_is_named(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     picture = np.zeros((32, 32, 3), np.uint8)
     with pytest.raises(UserError, match="nowhere.*can't be loaded"):
         judge_images(

@@ -286,8 +286,7 @@ def detector_steps(monkeypatch, tmp_path):
 
     from cia.training.yolo import _import_quietly
 
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    threads = torch.get_num_threads()
+    import_ultralytics()  # before a folder that a test leaves behind is named
     _import_quietly(tmp_path / "watch", 1)
     from ultralytics.engine.trainer import BaseTrainer
 
@@ -299,8 +298,7 @@ def detector_steps(monkeypatch, tmp_path):
         original(trainer)
 
     monkeypatch.setattr(BaseTrainer, "optimizer_step", step)
-    yield steps
-    torch.set_num_threads(threads)
+    return steps
 
 
 def test_a_detector_takes_the_steps_that_it_records_and_keeps_the_epoch_that_it_names(
@@ -375,6 +373,7 @@ def test_options_can_not_replace_what_other_settings_decide(tmp_path):
 def test_unknown_models_are_named(tmp_path):
     with pytest.raises(UserError, match="'resnet_of_my_own'"):
         run(training(tmp_path, {**TIMM, "model": "resnet_of_my_own"}))
+    import_ultralytics()  # before a folder that a test leaves behind is named
     mix = make_mix(tmp_path, "detection", count=2)
     for name in ("yolov8n.pt", "yolov99x.yaml"):
         with pytest.raises(UserError, match=f"model '{name}' is neither"):

@@ -18,7 +18,7 @@ from cia.files import read_yaml, write_text, write_yaml
 from cia.images import load_image
 from cia.progress import log_epoch
 from cia.training import Trained, Training
-from cia.yolo import import_ultralytics
+from cia.yolo import copy_fonts, import_ultralytics
 
 logger = logging.getLogger("cia")
 
@@ -156,21 +156,16 @@ def _last_checkpoint(ultralytics: Any, weights: Path) -> Any:
 def _import_quietly(work: Path, threads: int) -> Any:
     """Import ultralytics with its settings in the work folder, and nothing to download or send.
 
-    Its plots want a font that it would fetch; matplotlib brings one. It would take all cores but
-    one whatever it is told, log to every tracker that is installed, and stream the training to its
-    platform where the environment has a key.
+    It would take all cores but one whatever it is told, log to every tracker that is installed, and
+    stream the training to its platform where the environment has a key.
     """
-    import matplotlib
-
     os.environ["YOLO_CONFIG_DIR"] = str((work / "config").resolve())
     ultralytics = import_ultralytics()
     # Ultralytics keeps for the life of a process the folder that its first import was told of: in a
     # process that trained before, a folder that is gone.
     config = Path(ultralytics.utils.USER_CONFIG_DIR)
     config.mkdir(parents=True, exist_ok=True)
-    font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    for name in ("Arial.ttf", "Arial.Unicode.ttf"):
-        shutil.copy2(font, config / name)
+    copy_fonts(config)
     off = dict.fromkeys(("sync", *_INTEGRATIONS), False)
     ultralytics.settings.update({**off, "api_key": "", "datasets_dir": str(work.resolve())})
     os.environ.pop("ULTRALYTICS_API_KEY", None)
