@@ -43,6 +43,14 @@ def test_a_mistake_in_the_config_stops_before_any_job(project):
     assert "guidance_scale" in output and "Traceback" not in output
 
 
+def test_a_folder_that_is_not_there_stops_before_any_job(project):
+    for dataset in project.config["datasets"].values():
+        dataset.pop("prepare", None)
+    output = project.snakemake("--dry-run", fails=True)
+    assert "data/real/digits/train/images does not exist" in output
+    assert "dataset 'digits'" in output and "Job stats" not in output
+
+
 def test_every_rule_has_a_description(project):
     listing = project.snakemake("--list-rules")
     for line in listing.splitlines():
