@@ -51,7 +51,7 @@ def ultralytics_out_of_the_home_folder(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def process_as_it_was(ultralytics_out_of_the_home_folder):
+def process_as_it_was():
     """Take back what jobs and imports set for their process: tests share one."""
     environment = dict(os.environ)
     torch = sys.modules.get("torch")

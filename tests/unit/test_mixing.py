@@ -27,6 +27,7 @@ from cia.mixing import (
     write_mix,
 )
 from cia.tables import read_table, write_table
+from cia.yolo import import_ultralytics
 
 NAMES = ["a_b.c d", "IMG_0001", "Größe ü", "x.y.z", "plain"]
 PLAIN = {"synthetic": 0, "unit": "ratio", "keep_training_size": False, "duplicate": 1}
@@ -253,8 +254,6 @@ def test_the_digest_of_a_mix_sees_pictures_labels_and_places(sources):
 
 def test_ultralytics_sees_the_pixels_that_we_see_and_leaves_sources_alone(tmp_path):
     """Turned, transparent, 16- and 32-bit, stacked, padded: same pixels, no picture lost."""
-    from cia.yolo import import_ultralytics
-
     import_ultralytics()
     from ultralytics.cfg import get_cfg
     from ultralytics.data.build import build_yolo_dataset
@@ -288,8 +287,6 @@ def test_files_of_an_earlier_mix_are_gone(sources, tmp_path):
 
 def test_ultralytics_reads_the_folder_where_it_was_moved_to(sources, tmp_path, monkeypatch):
     """No background that was labeled, no duplicate lost, from any folder, under any name."""
-    from cia.yolo import import_ultralytics
-
     import_ultralytics()
     from ultralytics.cfg import get_cfg
     from ultralytics.data.build import build_yolo_dataset

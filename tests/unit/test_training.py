@@ -286,7 +286,7 @@ def detector_steps(monkeypatch, tmp_path):
 
     from cia.training.yolo import _import_quietly
 
-    import_ultralytics()  # before a folder that a test leaves behind is named
+    import_ultralytics()  # with the session's settings folder, not this test's
     _import_quietly(tmp_path / "watch", 1)
     from ultralytics.engine.trainer import BaseTrainer
 
@@ -373,7 +373,7 @@ def test_options_can_not_replace_what_other_settings_decide(tmp_path):
 def test_unknown_models_are_named(tmp_path):
     with pytest.raises(UserError, match="'resnet_of_my_own'"):
         run(training(tmp_path, {**TIMM, "model": "resnet_of_my_own"}))
-    import_ultralytics()  # before a folder that a test leaves behind is named
+    import_ultralytics()  # with the session's settings folder, not this test's
     mix = make_mix(tmp_path, "detection", count=2)
     for name in ("yolov8n.pt", "yolov99x.yaml"):
         with pytest.raises(UserError, match=f"model '{name}' is neither"):
