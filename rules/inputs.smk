@@ -90,7 +90,7 @@ def get_judge_inputs(wildcards):
     judge = get_entry("judges", wildcards)
     if judge["kind"] == "label_survival":
         inputs["labels"] = f"{generated}/labels.csv"
-        inputs["model"] = f"results/{ARM}/metrics.yaml".format(
+        inputs["model"] = f"results/{ARM}/trained.yaml".format(
             dataset=wildcards.dataset,
             controlnet=NONE,
             selection=NONE,

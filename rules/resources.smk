@@ -123,6 +123,10 @@ def get_mix_minutes(wildcards, input, attempt):
     return attempt * image_minutes("mix", sum(map(table_rows, manifests)))
 
 
+def get_test_minutes(wildcards, input, attempt):
+    return attempt * image_minutes("features", table_rows(input.dataset, NARROW))
+
+
 def get_training_minutes(wildcards, input, attempt):
     images = table_rows(input.dataset, NARROW)
     return attempt * training_minutes(images, get_entry("trainers", wildcards))

@@ -189,7 +189,7 @@ class Step:
         """Return how far it is: `generate digits/canny 120 of 200 images, 6.4/s, 0:13 left`."""
         if self.rule in _NOUNS:
             of = f" of {self.total}" if self.total else ""
-            return f"{self.name} {self.finished}{of} {_NOUNS[self.rule]}"
+            return f"{self.name} {self.finished}{of} {_NOUNS[self.rule]}{self._epochs()}"
         done, total = self.counts(shards)
         if not total:
             many = f" {self.finished} of {self.total} jobs" if self.total > 1 else ""
@@ -209,6 +209,16 @@ class Step:
         else:
             what = "done"
         return f"{self.name}: {what} in {clock(time.monotonic() - self.start)}"
+
+    def _epochs(self) -> str:
+        """Return where the running trainings are: ` (epochs 2 to 7 of 10)`."""
+        found = [job.reading for job in self.running.values() if job.reading]
+        if not found:
+            return ""
+        done = sorted({reading.done for reading in found})
+        of = max(reading.total for reading in found)
+        epochs = f"epoch {done[0]}" if len(done) == 1 else f"epochs {done[0]} to {done[-1]}"
+        return f" ({epochs} of {of})"
 
     def _unit(self) -> str:
         readings = [job.reading for job in self.running.values() if job.reading]

@@ -23,7 +23,8 @@ STAGE = {
     "subset": 1,
     "mix": 2,
     "classical": 2,  # of mixes with classically augmented images
-    "train": 3,
+    "train": 4,
+    "test": 1,
     "study": 4,
     "report": 3,
     "provenance": 1,

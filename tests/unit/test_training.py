@@ -6,19 +6,22 @@ import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import cia.training
 from cia.errors import UserError
 from cia.files import read_yaml
 from cia.images import save_png
 from cia.mixing import write_mix
 from cia.tables import read_table
-from cia.training import Training, _claim_work, train
+from cia.training import Training, _claim_work, _key, train
 from cia.training.classifier import evaluate
+from cia.training.schedule import make_schedule
 from cia.yolo import import_ultralytics
 from conftest import ROOT
 
@@ -82,18 +85,20 @@ def command(folder, settings: dict, mix) -> list[str]:
         import sys
         sys.path.insert(0, {str(ROOT / "scripts")!r})
         from pathlib import Path
-        from cia.training import Training, train
+        from cia.training import Training, test, train
         output = Path({str(folder / "output")!r})
         output.mkdir(exist_ok=True)
         mix, classes = Path({str(mix)!r}), ["dark", "bright"]
         job = Training(mix, output / ".training", output, classes, {settings!r}, 0, 1)
         train(job)
+        test(job)
     """
     return [sys.executable, "-c", textwrap.dedent(code)]
 
 
 def run(job: Training) -> tuple[dict, pd.DataFrame]:
     train(job)
+    cia.training.test(job)
     return read_yaml(job.output / "metrics.yaml"), read_table(job.output / "curves.csv")
 
 
@@ -143,15 +148,28 @@ def test_the_same_seed_trains_the_same_classifier_and_another_seed_another(tmp_p
     assert weights[0] == weights[1] != weights[2]
 
 
-@pytest.mark.parametrize("count, steps, epochs", [(16, 6, 3), (10, 40, 10), (50, 7, 1), (50, 3, 1)])
-def test_steps_are_taken_exactly_and_use_every_picture_alike(tmp_path, count, steps, epochs):
+@pytest.mark.parametrize("count, steps, epochs", [(16, 6, 6), (10, 40, 10), (50, 3, 3)])
+def test_steps_are_taken_exactly(tmp_path, count, steps, epochs):
     mix = make_mix(tmp_path, "classification", count)
-    job = training(tmp_path, {**TIMM, "epochs": 99, "steps": steps}, mix)
-    rows = job.schedule().rows
-    assert len(rows) * epochs == steps * 8
-    assert np.ptp(np.bincount(rows, minlength=count)) <= 1
-    metrics, _ = run(job)
+    metrics, _ = run(training(tmp_path, {**TIMM, "epochs": 99, "steps": steps}, mix))
     assert (metrics["epochs"], metrics["steps"]) == (epochs, steps)
+
+
+@pytest.mark.parametrize("count", [5, 640, 641, 5000])
+def test_every_picture_is_seen_alike_and_every_size_has_the_same_epochs(count):
+    """5000 pictures are more than an epoch's 40 steps of 16 see, and none is left out of all."""
+    schedule = make_schedule(count, {"batch": 16, "steps": 400}, seed=3)
+    assert (schedule.epochs, schedule.steps_per_epoch) == (10, 40)
+    seen = np.concatenate([schedule.rows(epoch) for epoch in range(10)])
+    assert len(seen) == 400 * 16
+    assert np.ptp(np.bincount(seen, minlength=count)) <= 1
+    assert (schedule.rows(4) == make_schedule(count, {"batch": 16, "steps": 400}, 3).rows(4)).all()
+
+
+def test_an_epoch_of_epochs_has_every_picture_once():
+    schedule = make_schedule(20, {"batch": 8, "steps": None, "epochs": 3}, seed=0)
+    assert all(sorted(schedule.rows(epoch)) == list(range(20)) for epoch in range(3))
+    assert not (schedule.rows(0) == schedule.rows(1)).all()
 
 
 def test_what_a_classifier_says_about_each_test_picture_is_kept(tmp_path):
@@ -242,7 +260,8 @@ def test_a_detector_trains_without_touching_home_folder_or_network(tmp_path):
     assert metrics["epochs"] == 2 == len(curves)
     assert (tmp_path / "output/best.pt").stat().st_size > 10**6
     assert {"epoch", "train_loss", "val_mAP50-95"} <= set(curves.columns)
-    assert not (tmp_path / "output/.training").exists()
+    assert not (tmp_path / "output/.training/run").exists()
+    assert not [path for path in mix.rglob("*") if path.suffix in (".cache", ".npy")]
     assert not [path for path in home.rglob("*") if "ltralytics" in path.name]
 
 
@@ -259,29 +278,36 @@ def test_a_process_that_trained_one_detector_trains_another(tmp_path):
     assert read_yaml(second / "output/metrics.yaml")["epochs"] == 1
 
 
-def test_a_killed_detector_goes_on(tmp_path):
-    settings = {**YOLO, "epochs": 6}
-    job = training(tmp_path, settings)
-    again = command(tmp_path, settings, job.mix)
-    process = subprocess.Popen(again, stdout=subprocess.DEVNULL, cwd=tmp_path)
-    results = job.work / "run" / "results.csv"
-    deadline = time.monotonic() + 240
-    while not (results.exists() and len(results.read_text().splitlines()) > 2):
+def test_a_killed_detector_goes_on_and_ends_the_same(tmp_path):
+    """Mosaics, averaged weights, momentum and the choice of the best epoch included."""
+    settings = {**YOLO, "steps": 20, "options": {"optimizer": "AdamW", "lr0": 0.003}}
+    mix = make_mix(tmp_path, "detection")
+    commands = {}
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+        commands[name] = command(tmp_path / name, settings, mix)
+    quiet = {"stdout": subprocess.DEVNULL, "cwd": tmp_path}
+    subprocess.run(commands["whole"], check=True, **quiet)
+    job = training(tmp_path / "killed", settings, mix)
+    process = subprocess.Popen(commands["killed"], **quiet)
+    results, deadline = job.work / "run" / "results.csv", time.monotonic() + 240
+    while not (results.exists() and len(results.read_text().splitlines()) > 4):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    before = results.read_text().splitlines()
-    assert 2 < len(before) < 7
-    subprocess.run(again, check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    curves = read_table(job.output / "curves.csv")
-    assert curves["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
-    assert read_yaml(job.output / "metrics.yaml")["epochs"] == 6
+    assert 4 < len(results.read_text().splitlines()) < 11, "it was not killed in its middle"
+    subprocess.run(commands["killed"], check=True, **quiet)
+    ends = [tmp_path / name / "output" for name in ("whole", "killed")]
+    whole, killed = (read_table(end / "curves.csv") for end in ends)
+    pd.testing.assert_frame_equal(whole, killed)
+    whole, killed = ((end / "best.pt").read_bytes() for end in ends)
+    assert whole == killed
 
 
 @pytest.fixture
 def detector_steps(monkeypatch, tmp_path):
-    """What ultralytics does at each optimizer step: the weights before it, and torch's threads."""
+    """What ultralytics does at each optimizer step: weights before it, torch's threads, rates."""
     import torch
 
     from cia.training.yolo import _import_quietly
@@ -294,11 +320,162 @@ def detector_steps(monkeypatch, tmp_path):
 
     def step(trainer):
         weights = next(trainer.model.parameters()).detach().clone()
-        steps.append((weights, torch.get_num_threads()))
+        rates = [(group["lr"], group.get("momentum")) for group in trainer.optimizer.param_groups]
+        steps.append((weights, torch.get_num_threads(), rates))
         original(trainer)
 
     monkeypatch.setattr(BaseTrainer, "optimizer_step", step)
     return steps
+
+
+@pytest.fixture
+def mosaics(monkeypatch, tmp_path):
+    """The picture at the middle of each mosaic that ultralytics makes."""
+    from cia.training.yolo import _import_quietly
+
+    import_ultralytics()
+    _import_quietly(tmp_path / "watch", 1)
+    from ultralytics.data.augment import Mosaic
+
+    made, original = [], Mosaic.get_params
+
+    def get_params(self, labels):
+        made.append(labels["im_file"])
+        return original(self, labels)
+
+    monkeypatch.setattr(Mosaic, "get_params", get_params)
+    return made
+
+
+def test_the_rate_at_a_step_does_not_hang_on_the_size_of_the_training_set(tmp_path, detector_steps):
+    """Nor which optimizer `auto` is, how often val is looked at, or how many steps there are."""
+    settings = {**YOLO, "steps": 20, "batch": 4, "options": {"mosaic": 0.0}}
+    found = {}
+    for count in (6, 50):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        detector_steps.clear()
+        metrics, _ = run(training(folder, settings, make_mix(folder, "detection", count)))
+        found[count] = [rates for *_, rates in detector_steps], metrics["epochs"]
+    assert found[6] == found[50]
+    rates, epochs = found[50]
+    assert (len(rates), epochs) == (20, 10)
+    # it has warmed up after 3 percent of the steps, and falls to a hundredth and a tenth of that
+    highest = max(rate for rate, _ in rates[-1])
+    assert rates[2][-1][0] > 2 * highest
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        ({}, 18 * 4),  # all but the last tenth of 20 steps of 4 pictures
+        ({"mosaic": 0.0}, 0),
+        ({"close_mosaic": 5}, 10 * 4),
+        ({"close_mosaic": 0}, 20 * 4),
+    ],
+)
+def test_mosaics_are_made_until_the_last_tenth_of_the_steps(tmp_path, mosaics, options, expected):
+    settings = {**YOLO, "steps": 20, "batch": 4, "options": options}
+    run(training(tmp_path, settings, make_mix(tmp_path, "detection", 8)))
+    assert len(mosaics) == expected
+
+
+def test_the_classifier_looks_at_val_as_often_for_any_size_of_training_set(tmp_path):
+    for count in (6, 200):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        mix = make_mix(folder, "classification", count)
+        metrics, _ = run(training(folder, {**TIMM, "steps": 20}, mix))
+        assert (metrics["steps"], metrics["epochs"]) == (20, 10)
+
+
+@pytest.mark.parametrize("loss", ["label", "truncated", "small", "test"])
+def test_a_picture_that_ultralytics_would_leave_out_is_an_error(tmp_path, loss):
+    mix = make_mix(tmp_path, "detection", count=4)
+    picture = mix / "images/train/real/2.png"
+    if loss == "label":
+        (mix / "labels/train/real/2.txt").unlink()
+    elif loss == "truncated":
+        content = picture.read_bytes()
+        picture.unlink()  # a link to the source, which stays
+        picture.write_bytes(content[: len(content) // 2])
+    elif loss == "small":
+        save_png(picture, np.zeros((64, 9, 3), np.uint8))
+    else:
+        picture = mix / "images/test/real/2.png"
+        picture.unlink()
+        picture.write_bytes(b"no picture")
+    job = training(tmp_path, {**YOLO, "epochs": 1}, mix)
+    with pytest.raises(UserError, match=r"1 of 4 pictures can't be used(.|\n)*real/2\.(png|txt): "):
+        run(job)
+    assert not (job.output / "metrics.yaml").exists()
+
+
+def test_a_classifier_names_the_picture_that_it_can_not_read(tmp_path):
+    mix = make_mix(tmp_path, "classification", count=4)
+    picture = mix / "images/train/real/2.png"
+    picture.unlink()
+    picture.write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"real/2\.png: not a readable picture any more"):
+        run(training(tmp_path, TIMM, mix))
+
+
+def test_weights_tell_nothing_of_the_repository_or_the_folder_that_they_were_made_in(
+    tmp_path, monkeypatch
+):
+    """ultralytics looks for a repository around its package, which lies in the user's clone."""
+    import_ultralytics()  # with the session's settings folder, not this test's
+    from ultralytics.engine import trainer
+    from ultralytics.utils.git import GitRepo
+
+    clone = tmp_path / "clone"
+    address = "https://me:secret-token@example.org/my.git"
+    subprocess.run(["git", "init", "-q", str(clone)], check=True)
+    subprocess.run(["git", "-C", str(clone), "remote", "add", "origin", address], check=True)
+    monkeypatch.setattr(trainer, "GIT", GitRepo(clone))
+    assert trainer.GIT.origin == address
+    job = training(tmp_path, {**YOLO, "epochs": 1}, make_mix(tmp_path, "detection", count=4))
+    run(job)
+    with zipfile.ZipFile(job.output / "best.pt") as archive:
+        content = b"".join(archive.read(name) for name in archive.namelist())
+    for told in (b"secret-token", b"example.org", str(tmp_path).encode(), str(ROOT).encode()):
+        assert told not in content, told
+
+
+@pytest.mark.parametrize("settings", [TIMM, {**YOLO, "epochs": 1}], ids=["timm", "yolo"])
+def test_what_was_trained_is_not_trained_again(tmp_path, settings, caplog):
+    """Whatever Snakemake deletes before a job, and whatever was touched since."""
+    task = "classification" if settings["kind"] == "timm" else "detection"
+    job = training(tmp_path, settings, make_mix(tmp_path, task, count=4))
+    first, _ = run(job)
+    weights = next(job.output.glob("best.*"))
+    made, record = weights.stat().st_mtime_ns, (job.output / "trained.yaml").read_bytes()
+    make_mix(tmp_path, task, count=4)  # once more, the same
+    for name in ("trained.yaml", "curves.csv"):
+        (job.output / name).unlink()
+    caplog.set_level("INFO", "cia")
+    again, _ = run(job)
+    assert again == first and (job.output / "trained.yaml").read_bytes() == record
+    assert weights.stat().st_mtime_ns == made and "were trained on before" in caplog.text
+    weights.unlink()
+    run(job)
+    assert weights.exists()
+
+
+def test_a_test_label_that_is_mended_costs_a_test_and_no_training(tmp_path):
+    job = training(tmp_path, TIMM, make_mix(tmp_path, "classification"))
+    first, _ = run(job)
+    weights = job.output / "best.safetensors"
+    made = weights.stat().st_mtime_ns
+    dataset = job.mix / "dataset.csv"
+    rows = dataset.read_text().splitlines()
+    images = [row for row in rows if ",test," in row]
+    image, label, *rest = images[0].split(",")
+    mended = ",".join([image, str(1 - int(label)), *rest])
+    dataset.write_text("\n".join(rows).replace(images[0], mended) + "\n")
+    second, _ = run(job)
+    assert weights.stat().st_mtime_ns == made
+    assert second["confusion"] != first["confusion"] and second["val"] == first["val"]
 
 
 def test_a_detector_takes_the_steps_that_it_records_and_keeps_the_epoch_that_it_names(
@@ -311,7 +488,7 @@ def test_a_detector_takes_the_steps_that_it_records_and_keeps_the_epoch_that_it_
     job = replace(training(tmp_path, settings, mix), threads=2)
     metrics, _ = run(job)
     assert len(detector_steps) == metrics["steps"] == 9
-    assert {threads for _, threads in detector_steps} == {2}
+    assert {threads for _, threads, _ in detector_steps} == {2}
     # Every epoch of so short a training finds nothing, and of equals the last is kept.
     kept = torch.load(job.output / "best.pt", weights_only=False)
     assert metrics["best_epoch"] == kept["train_results"]["epoch"][-1]
@@ -334,7 +511,7 @@ def test_a_detector_starts_from_the_weights_that_are_named(tmp_path, detector_st
 def test_a_torn_checkpoint_of_a_detector_is_not_the_end(tmp_path):
     settings = {**YOLO, "epochs": 1}
     job = training(tmp_path, settings, make_mix(tmp_path, "detection", count=8))
-    _claim_work(job)
+    _claim_work(job, _key(job))
     weights = job.work / "run" / "weights"
     weights.mkdir(parents=True)
     for name in ("best.pt", "last.pt"):
@@ -343,20 +520,22 @@ def test_a_torn_checkpoint_of_a_detector_is_not_the_end(tmp_path):
     assert read_yaml(job.output / "metrics.yaml")["epochs"] == 1
 
 
-@pytest.mark.parametrize("change", ["label", "class"])
+@pytest.mark.parametrize("change", ["label", "picture", "class"])
 def test_a_checkpoint_of_another_label_is_not_gone_on_with(tmp_path, change):
     job = training(tmp_path, YOLO, make_mix(tmp_path, "detection", count=4))
-    _claim_work(job)
+    _claim_work(job, _key(job))
     checkpoint = job.work / "checkpoint"
     checkpoint.write_text("of the first labels")
-    _claim_work(job)
+    _claim_work(job, _key(job))
     assert checkpoint.exists()
     if change == "label":
         label = job.mix / "labels/train/real/0.txt"
         label.write_text(label.read_text().replace("0 ", "1 ", 1))
+    elif change == "picture":
+        save_png(job.mix / "images/val/real/0.png", np.zeros((64, 64, 3), np.uint8))
     else:
         job.classes.reverse()
-    _claim_work(job)
+    _claim_work(job, _key(job))
     assert not checkpoint.exists()
 
 
@@ -367,7 +546,7 @@ def test_options_can_not_replace_what_other_settings_decide(tmp_path):
         tmp_path, {**YOLO, "options": {"lr0": 0.1, "nbs": 64, "epochs": 5, "fraction": 0.5}}
     )
     with pytest.raises(UserError, match="options can't set epochs, fraction, nbs"):
-        _arguments(job, job.work / "run")
+        _arguments(job, job.schedule(), job.work / "run")
 
 
 def test_unknown_models_are_named(tmp_path):

@@ -1,54 +1,46 @@
 """Downstream models: trained on a mix, chosen on val, tested once on the real test split.
 
-`cia.trainers` maps the kinds of the config to modules; adding one is a function and an entry.
-A trainer keeps its work in progress in `job.work`, from where a killed training goes on.
+`cia.trainers` maps the kinds of the config to modules; adding one is a module with `train`, `test`
+and `predict`, and an entry. A trainer keeps its work in progress in `job.work`, from where a
+killed training goes on.
+
+A training is a function of what it is given: settings, seed, and what the training and validation
+entries show and say. One that was done before is not done again, whatever files were touched since.
 """
 
 import hashlib
 import json
 import logging
-import math
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from cia.errors import UserError
-from cia.files import digest_file, model_fingerprint, write_text, write_yaml
+from cia.files import digest_file, model_fingerprint, read_yaml, write_text, write_yaml
 from cia.provenance import package_versions
 from cia.tables import read_table, write_table
 from cia.trainers import TRAINERS
+from cia.training.schedule import Schedule, make_schedule
 from cia.versions import STAGE
 
 logger = logging.getLogger("cia")
 
-LOOKS = 10
-"""Epochs, so looks at val, of a training whose steps are set; fewer where pictures are many."""
+RECORD = "trained.yaml"
+"""What a training leaves beside its weights."""
 
-
-class Schedule(NamedTuple):
-    """What a training goes through.
-
-    Attributes
-    ----------
-    rows : numpy.ndarray
-        Rows of the training entries that make one epoch, shape (pictures of an epoch,).
-    epochs : int
-    """
-
-    rows: np.ndarray
-    epochs: int
+_DONE = ".trained"
+"""Folder with copies of what a training left: Snakemake deletes outputs before a job runs."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """One model to train.
+    """One model to train and to test.
 
     Attributes
     ----------
@@ -63,6 +55,8 @@ class Training:
     settings : dict
         One entry of the config's `trainers`.
     seed, threads : int
+    key : str
+        Where in the config the settings are, for messages: `trainers.NAME`.
     """
 
     mix: Path
@@ -72,114 +66,167 @@ class Training:
     settings: dict
     seed: int
     threads: int
+    key: str = "trainers"
 
     def entries(self, split: str) -> pd.DataFrame:
         """Return the rows of dataset.csv of one split."""
         table = read_table(self.mix / "dataset.csv", "mixed")
         return table[table["split"] == split].reset_index(drop=True)
 
-    def schedule(self) -> "Schedule":
-        """Return what an epoch holds, and how many there are.
-
-        With `steps` set, every training set gets exactly so many optimizer steps of full batches,
-        and val is looked at (nearly) equally often: an epoch is a number of steps, filled up with
-        the pictures in random orders, each as often as the others or once more. Else a small set
-        would have its best epoch chosen among many more than a large one.
-        """
-        count, batch = len(self.entries("train")), self.settings["batch"]
-        steps = self.settings.get("steps")
-        if not steps:
-            return Schedule(np.arange(count), self.settings["epochs"])
-        least = min(steps, max(math.ceil(count / batch), math.ceil(steps / LOOKS)))
-        per_epoch = next(size for size in range(least, steps + 1) if steps % size == 0)
-        random = np.random.default_rng(self.seed)
-        orders = [random.permutation(count) for _ in range(math.ceil(per_epoch * batch / count))]
-        return Schedule(np.concatenate(orders)[: per_epoch * batch], steps // per_epoch)
+    def schedule(self) -> Schedule:
+        """Return what an epoch holds, and how many there are."""
+        return make_schedule(len(self.entries("train")), self.settings, self.seed)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a trainer returns.
+    """What a trainer returns of a training.
 
     Attributes
     ----------
+    weights : Path
+        The best weights, in the output folder.
     curves : pandas.DataFrame
         One row per epoch: epoch (from 1), train_loss, val_*.
     best_epoch : int
     steps : int
-        Optimizer steps in all.
-    val, test : dict
+        Optimizer steps that were taken, in all.
+    val : dict
         Metric to value, of the best weights.
-    per_class : dict
-        Class name to its test metrics.
-    predictions : pandas.DataFrame
-        What the best weights say about each test picture: image, label, predicted (class indices);
-        or, per detected object, image, class, confidence, correct (a 0 or 1 for each IoU threshold
-        from 0.50 to 0.95: whether it counts as found there).
-    confusion : list or None
-        Test confusion matrix, rows true, columns predicted.
     """
 
+    weights: Path
     curves: pd.DataFrame
     best_epoch: int
     steps: int
     val: dict
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a trainer returns of a test.
+
+    Attributes
+    ----------
+    test : dict
+        Metric to value.
+    per_class : dict
+        Class name to its metrics.
+    predictions : pandas.DataFrame
+        What the weights say about each test picture: image, label, predicted (class indices); or,
+        per detected object, image, class, confidence, correct (a 0 or 1 for each IoU threshold
+        from 0.50 to 0.95: whether it counts as found there).
+    confusion : list or None
+        Confusion matrix, rows true, columns predicted.
+    """
+
     test: dict
     per_class: dict
     predictions: pd.DataFrame
     confusion: list | None = None
 
 
+def training_of(job: Any) -> Training:
+    """Return the training that a job is about: of rule train, or of rule test."""
+    output = Path(job.output[0]).parent
+    return Training(
+        mix=Path(job.input.dataset).parent,
+        work=output / ".training",
+        output=output,
+        classes=list(job.params.classes),
+        settings=dict(job.params.settings),
+        seed=int(job.wildcards.seed),
+        threads=job.threads,
+        key=f"trainers.{job.wildcards.trainer}",
+    )
+
+
 def train(training: Training) -> None:
-    """Train, test, and write metrics.yaml, curves.csv and test.csv into the output folder.
+    """Train, and write the best weights, trained.yaml and curves.csv into the output folder.
 
     A training that was killed goes on from its last checkpoint if its settings, seed and training
-    set are still the same; otherwise it starts anew.
+    set are still the same; otherwise it starts anew. One that was done is not done again.
+
+    Raises
+    ------
+    UserError
+        If the trainer can't do it, or took another number of steps than planned.
     """
-    module, task = TRAINERS[training.settings["kind"]]
-    trainer: Callable[[Training], Trained] = import_module(module).train
-    _claim_work(training)
+    key = _key(training)
+    if _was_done(training, key):
+        logger.info(
+            "These pictures, labels and settings were trained on before: %s is kept. To train "
+            "anew all the same, delete it.",
+            training.output / read_yaml(training.output / RECORD)["weights"]["file"],
+        )
+        return
+    module, task = _module(training)
+    _claim_work(training, key)
     start = time.monotonic()
-    trained = trainer(training)
-    mixed = read_table(training.mix / "dataset.csv", "mixed")
-    content = {
+    trained = module.train(training)
+    _require_planned_steps(training, trained)
+    record = {
         "task": task,
         "trainer": dict(training.settings),
         "seed": training.seed,
-        "n": _counts(mixed),
+        "n": _counts(read_table(training.mix / "dataset.csv", "mixed")),
         "epochs": len(trained.curves),
         "best_epoch": trained.best_epoch,
         "steps": trained.steps,
         "seconds": round(time.monotonic() - start, 1),
-        "test": trained.test,
         "val": trained.val,
-        "per_class": trained.per_class,
-        "confusion": trained.confusion,
         "versions": package_versions("torch", "ultralytics", "timm"),
+        "weights": {"file": trained.weights.name, "sha256": digest_file(trained.weights)},
+        "key": key,
     }
-    write_table(training.output / "curves.csv", trained.curves)
-    write_table(training.output / "test.csv", trained.predictions)
-    content = {key: value for key, value in content.items() if value is not None}
-    write_yaml(training.output / "metrics.yaml", content)
+    write_table(training.output / _DONE / "curves.csv", trained.curves)
+    write_yaml(training.output / _DONE / RECORD, record)
+    _restore(training)
     shutil.rmtree(training.work)
 
 
-def trained_weights(metrics_path: str | Path) -> Path:
-    """Return the best weights of the training that wrote these metrics.
+def test(training: Training) -> None:
+    """Test the best weights on the real test split, and write metrics.yaml and test.csv.
+
+    metrics.yaml holds what trained.yaml says of the training, too.
+    """
+    record = read_yaml(training.output / RECORD)
+    weights = trained_weights(training.output / RECORD)
+    tested = _module(training)[0].test(training, weights)
+    mixed = read_table(training.mix / "dataset.csv", "mixed")
+    content = {name: value for name, value in record.items() if name not in ("weights", "key")}
+    content |= {
+        "n": _counts(mixed),
+        "test": tested.test,
+        "per_class": tested.per_class,
+        "confusion": tested.confusion,
+    }
+    write_table(training.output / "test.csv", tested.predictions)
+    content = {name: value for name, value in content.items() if value is not None}
+    write_yaml(training.output / "metrics.yaml", content)
+
+
+def trained_weights(record_path: str | Path) -> Path:
+    """Return the best weights of the training that wrote this trained.yaml.
 
     Raises
     ------
     UserError
         If they are gone.
     """
-    found = sorted(Path(metrics_path).parent.glob("best.*"))
-    if not found:
-        raise UserError(f"{metrics_path}: its weights are gone; delete it to train again")
-    return found[0]
+    path = Path(record_path).parent / read_yaml(record_path)["weights"]["file"]
+    if not path.exists():
+        raise UserError(f"{path}: these weights are gone; delete {record_path} to train again")
+    return path
 
 
-def _claim_work(training: Training) -> None:
-    """Empty the work folder unless it is that of the same training."""
+def _module(training: Training) -> tuple[ModuleType, str]:
+    module, task = TRAINERS[training.settings["kind"]]
+    return import_module(module), task
+
+
+def _key(training: Training) -> str:
+    """Return a digest of all that the weights are a function of."""
     settings = training.settings
     same = {
         "settings": settings,
@@ -187,10 +234,50 @@ def _claim_work(training: Training) -> None:
         "stage": STAGE["train"],
         "seed": training.seed,
         "classes": training.classes,
-        "dataset": digest_file(training.mix / "dataset.csv"),
-        "files": _digest_files(training.mix),
+        "entries": _digest_entries(training),
     }
-    key = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_entries(training: Training) -> str:
+    """Digest the names, pictures and labels of the training and validation entries."""
+    digest = hashlib.sha256()
+    for split in ("train", "val"):
+        entries = training.entries(split)
+        digests: dict[str, str] = {}
+        for row in entries.itertuples():
+            for name in (row.image, row.label):
+                if name not in digests:
+                    path = training.mix / name
+                    digests[name] = digest_file(path) if path.is_file() else name
+            line = "\0".join([split, row.image, digests[row.image], digests[row.label]])
+            digest.update(f"{line}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _was_done(training: Training, key: str) -> bool:
+    """Put back what the same training left, if it was done and its weights are still there."""
+    record_path = training.output / _DONE / RECORD
+    if not record_path.exists():
+        return False
+    record = read_yaml(record_path)
+    weights = training.output / record["weights"]["file"]
+    if record["key"] != key or not weights.exists():
+        return False
+    if digest_file(weights) != record["weights"]["sha256"]:
+        return False
+    _restore(training)
+    return True
+
+
+def _restore(training: Training) -> None:
+    for name in ("curves.csv", RECORD):
+        text = (training.output / _DONE / name).read_text(encoding="utf-8")
+        write_text(training.output / name, text)
+
+
+def _claim_work(training: Training, key: str) -> None:
+    """Empty the work folder unless it is that of the same training."""
     mark = training.work / "key.txt"
     if mark.exists() and mark.read_text() == key:
         logger.info("Going on with the training in %s.", training.work)
@@ -199,17 +286,13 @@ def _claim_work(training: Training) -> None:
     write_text(mark, key)
 
 
-def _digest_files(mix: Path) -> str:
-    """Digest the pictures' names, sizes and times, and what the label files say."""
-    digest = hashlib.sha256()
-    for path in sorted((mix / "images").rglob("*.*")):
-        status = path.stat()
-        line = f"{path.relative_to(mix)}\0{status.st_size}\0{status.st_mtime_ns}\n"
-        digest.update(line.encode("utf-8", "surrogateescape"))
-    for path in sorted((mix / "labels").rglob("*.txt")):
-        digest.update(f"{path.relative_to(mix)}\0".encode("utf-8", "surrogateescape"))
-        digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()
+def _require_planned_steps(training: Training, trained: Trained) -> None:
+    planned = len(trained.curves) * training.schedule().steps_per_epoch
+    if trained.steps != planned:
+        raise UserError(
+            f"{training.key}: {trained.steps} optimizer steps were taken where {planned} were "
+            "planned, so this model can't be compared with others. The log above says why."
+        )
 
 
 def _counts(mixed: pd.DataFrame) -> dict:

@@ -2,7 +2,7 @@
 
 import copy
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from cia.errors import UserError
 from cia.files import atomic_path
 from cia.images import load_image
 from cia.progress import log_epoch
-from cia.training import Trained, Training
+from cia.training import Tested, Trained, Training
+from cia.training.schedule import EpochSampler
 
 
 def train(training: Training) -> Trained:
-    """Train a timm classifier with AdamW and a one-cycle schedule, and test its best epoch.
+    """Train a timm classifier with AdamW and a one-cycle schedule, and choose its best epoch.
 
     The best epoch is the one with the highest macro F1 on val (the earlier one of equals). Each
     epoch's order and augmentation come from the seed and the epoch's number, so a training that
@@ -29,39 +30,56 @@ def train(training: Training) -> Trained:
     Returns
     -------
     Trained
-        Metrics accuracy, macro_f1; per class precision, recall, f1, support; the confusion matrix.
-        `best.safetensors` is in the output folder.
+        Val metrics accuracy, macro_f1. `best.safetensors` is in the output folder.
 
     Raises
     ------
     UserError
-        If timm has no such model, or its weights can't be had.
+        If timm has no such model, its weights can't be had, or a picture can't be read.
     """
     from safetensors.torch import save_file
 
     torch.set_num_threads(training.threads)
     torch.manual_seed(training.seed)
     state = _State(training)
-    while state.epoch < state.epochs:
+    while state.epoch < state.schedule.epochs:
         state.run_epoch()
-    state.model.load_state_dict(state.best["model"])
     path = training.output / "best.safetensors"
     with atomic_path(path) as partial:
         weights = {name: value.contiguous() for name, value in state.best["model"].items()}
         save_file(weights, partial, metadata={"architecture": training.settings["model"]})
-    truth, predicted = state.predict("test")
-    val = evaluate(*state.predict("val"), training.classes)
-    test = evaluate(truth, predicted, training.classes)
-    images = training.entries("test")["image"]
+    row = state.history[state.best["epoch"] - 1]
     return Trained(
+        weights=path,
         curves=pd.DataFrame(state.history),
         best_epoch=state.best["epoch"],
-        steps=state.epochs * len(state.loaders["train"]),
-        val=val["overall"],
-        test=test["overall"],
-        per_class=test["per_class"],
-        predictions=pd.DataFrame({"image": images, "label": truth, "predicted": predicted}),
-        confusion=test["confusion"],
+        steps=state.steps,
+        val={name.removeprefix("val_"): row[name] for name in row if name.startswith("val_")},
+    )
+
+
+def test(training: Training, weights: Path) -> Tested:
+    """Test trained weights on the real test split.
+
+    Returns
+    -------
+    Tested
+        Metrics accuracy, macro_f1; per class precision, recall, f1, support; the confusion matrix.
+    """
+    torch.set_num_threads(training.threads)
+    entries = training.entries("test")
+    paths = [str(training.mix / image) for image in entries["image"]]
+    settings, threads = training.settings, training.threads
+    chances = predict(weights, settings, training.classes, paths, settings["batch"], threads)
+    truth, predicted = entries["label"].astype(int).to_numpy(), chances.argmax(axis=1)
+    found = evaluate(truth, predicted, training.classes)
+    return Tested(
+        test=found["overall"],
+        per_class=found["per_class"],
+        predictions=pd.DataFrame(
+            {"image": entries["image"], "label": truth, "predicted": predicted}
+        ),
+        confusion=found["confusion"],
     )
 
 
@@ -103,7 +121,12 @@ def evaluate(truth: np.ndarray, predicted: np.ndarray, classes: list[str]) -> di
 
 
 def predict(
-    weights: Path, settings: dict, classes: list[str], paths: list[str], batch_size: int
+    weights: Path,
+    settings: dict,
+    classes: list[str],
+    paths: list[str],
+    batch_size: int,
+    threads: int = 1,
 ) -> np.ndarray:
     """Read pictures with a trained classifier.
 
@@ -117,7 +140,7 @@ def predict(
         Class names in index order.
     paths : list of str
         The pictures.
-    batch_size : int
+    batch_size, threads : int
 
     Returns
     -------
@@ -132,12 +155,12 @@ def predict(
     model.load_state_dict(load_file(weights))
     model = model.eval().to(device)
     transform = _transform(model, settings, training=False)
-    chances = []
+    pictures = _Pictures(paths, [-1] * len(paths), transform)
     with torch.inference_mode():
-        for start in range(0, len(paths), batch_size):
-            pictures = [load_image(path) for path in paths[start : start + batch_size]]
-            inputs = torch.stack([transform(Image.fromarray(picture)) for picture in pictures])
-            chances.append(model(inputs.to(device)).softmax(dim=1).float().cpu().numpy())
+        chances = [
+            model(inputs.to(device)).softmax(dim=1).float().cpu().numpy()
+            for inputs, _ in _load(pictures, batch_size, threads)
+        ]
     return np.concatenate(chances)
 
 
@@ -147,22 +170,25 @@ class _State:
     def __init__(self, training: Training):
         self.training, self.settings = training, training.settings
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = _create(self.settings, len(training.classes)).to(self.device)
-        self.loaders = {split: self._loader(split) for split in ("train", "val", "test")}
-        self.epochs = training.schedule().epochs
+        self.model = _create(self.settings, len(training.classes), training.key).to(self.device)
+        self.schedule = training.schedule()
+        self.loaders = {
+            "train": self._loader("train", EpochSampler(self.schedule)),
+            "val": self._loader("val"),
+        }
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=self.settings["learning_rate"],
             weight_decay=self.settings["weight_decay"],
             fused=True,  # a third less time per step of a small model on a CPU
         )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+        self.rates = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             max_lr=self.settings["learning_rate"],
-            total_steps=self.epochs * len(self.loaders["train"]),
+            total_steps=self.schedule.epochs * len(self.loaders["train"]),
         )
         self.loss = torch.nn.CrossEntropyLoss(label_smoothing=self.settings["label_smoothing"])
-        self.epoch, self.history, self.best = 0, [], {"val": -1.0}
+        self.epoch, self.steps, self.history, self.best = 0, 0, [], {"val": -1.0}
         self.checkpoint = training.work / "checkpoint.pt"
         if self.checkpoint.exists():
             self._restore()
@@ -170,6 +196,7 @@ class _State:
     def run_epoch(self) -> None:
         """Train one epoch, judge it on val, and write a checkpoint."""
         _seed_everything(self.training.seed, self.epoch)
+        self.loaders["train"].sampler.epoch = self.epoch
         self.model.train()
         losses = [self._step(images, labels) for images, labels in self.loaders["train"]]
         self.epoch += 1
@@ -179,7 +206,7 @@ class _State:
         if scores["macro_f1"] > self.best["val"]:
             weights = copy.deepcopy(self.model.state_dict())
             self.best = {"val": scores["macro_f1"], "epoch": self.epoch, "model": weights}
-        log_epoch(self.epoch, self.epochs, self.history[-1])
+        log_epoch(self.epoch, self.schedule.epochs, self.history[-1])
         self._save()
 
     def predict(self, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -197,30 +224,26 @@ class _State:
         loss = self.loss(self.model(images.to(self.device)), labels.to(self.device))
         loss.backward()
         self.optimizer.step()
-        self.schedule.step()
+        self.rates.step()
+        self.steps += 1
         return loss.item()
 
-    def _loader(self, split: str) -> DataLoader:
+    def _loader(self, split: str, sampler: EpochSampler | None = None) -> DataLoader:
         entries = self.training.entries(split)
-        training = split == "train"
-        if training:
-            entries = entries.iloc[self.training.schedule().rows]
-        transform = _transform(self.model, self.settings, training)
-        return DataLoader(
-            _Pictures(self.training.mix, entries, transform),
-            batch_size=self.settings["batch"],
-            shuffle=training,
-            num_workers=self.training.threads if self.training.threads > 1 else 0,
-            # Batch normalization can't train on a batch of one picture.
-            drop_last=training and len(entries) % self.settings["batch"] == 1 < len(entries),
+        pictures = _Pictures(
+            [self.training.mix / image for image in entries["image"]],
+            entries["label"].astype(int).tolist(),
+            _transform(self.model, self.settings, training=split == "train"),
         )
+        return _load(pictures, self.settings["batch"], self.training.threads, sampler)
 
     def _save(self) -> None:
         content = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
+            "rates": self.rates.state_dict(),
             "epoch": self.epoch,
+            "steps": self.steps,
             "history": self.history,
             "best": self.best,
         }
@@ -231,27 +254,37 @@ class _State:
         content = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
-        self.schedule.load_state_dict(content["schedule"])
-        self.epoch, self.history, self.best = (content[key] for key in ("epoch", "history", "best"))
+        self.rates.load_state_dict(content["rates"])
+        self.epoch, self.steps = content["epoch"], content["steps"]
+        self.history, self.best = content["history"], content["best"]
 
 
 class _Pictures(Dataset):
-    """The pictures of a split with their class indices."""
+    """Pictures with their class indices."""
 
-    def __init__(self, mix: Path, entries: pd.DataFrame, transform: Callable):
-        self.paths = [mix / image for image in entries["image"]]
-        self.labels = entries["label"].astype(int).tolist()
-        self.transform = transform
+    def __init__(self, paths: Sequence[str | Path], labels: list[int], transform: Callable):
+        self.paths, self.labels, self.transform = paths, labels, transform
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        picture = Image.fromarray(load_image(self.paths[index]))
+        path = self.paths[index]
+        try:
+            picture = Image.fromarray(load_image(path))
+        except OSError as error:
+            raise UserError(f"{path}: not a readable picture any more: {error}") from error
         return self.transform(picture), self.labels[index]
 
 
-def _create(settings: dict, classes: int) -> Any:
+def _load(
+    pictures: _Pictures, batch: int, threads: int, sampler: EpochSampler | None = None
+) -> DataLoader:
+    workers = threads if threads > 1 else 0
+    return DataLoader(pictures, batch_size=batch, num_workers=workers, sampler=sampler)
+
+
+def _create(settings: dict, classes: int, key: str = "trainers") -> Any:
     import timm
 
     weights = settings.get("weights")
@@ -265,7 +298,7 @@ def _create(settings: dict, classes: int) -> Any:
         )
     except (RuntimeError, OSError, ValueError) as error:
         raise UserError(
-            f"trainers: the timm model {settings['model']!r} can't be made: {error}. "
+            f"{key}: the timm model {settings['model']!r} can't be made: {error}. "
             "timm.list_models() lists the names; without network, set `weights` to a local file or "
             "`pretrained: false`."
         ) from error

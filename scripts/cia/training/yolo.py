@@ -1,11 +1,8 @@
 """Object detectors, trained and tested by ultralytics."""
 
-import logging
-import math
+import io
 import os
-import pickle
 import re
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,13 +11,11 @@ import numpy as np
 import pandas as pd
 
 from cia.errors import UserError
-from cia.files import read_yaml, write_text, write_yaml
+from cia.files import atomic_path, read_yaml, write_text, write_yaml
 from cia.images import load_image
-from cia.progress import log_epoch
-from cia.training import Trained, Training
+from cia.training import Tested, Trained, Training
+from cia.training.schedule import Schedule
 from cia.yolo import copy_fonts, import_ultralytics
-
-logger = logging.getLogger("cia")
 
 _INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
@@ -31,43 +26,73 @@ _COLUMNS = {
     "metrics/recall(B)": "val_recall",
 }
 
+_USUAL_EPOCHS = 100
+"""For so many epochs ultralytics' defaults are made that are counted in epochs."""
+
+_OF_THE_RUN = ("data", "name", "project", "save_dir")
+"""Arguments of a training that say where it ran, which its weights need not tell."""
+
 
 def train(training: Training) -> Trained:
-    """Train a YOLO model, choose its best epoch on val, and test that on the real test split.
+    """Train a YOLO model and choose its best epoch on val; of equally good ones the last.
 
     Returns
     -------
     Trained
-        Metrics mAP50, mAP50-95, precision, recall; per class AP50 and AP50-95. `best.pt` is in the
-        output folder.
+        Val metrics mAP50, mAP50-95, precision, recall. `best.pt` is in the output folder.
 
     Raises
     ------
     UserError
-        If `model` is neither a model of ultralytics (`yolov8n.yaml`) nor an existing .pt file, or
-        `options` has a key that another setting decides.
+        If `model` is neither a model of ultralytics (`yolov8n.yaml`) nor an existing .pt file,
+        `options` has a key that another setting decides, a picture can't be used, the loss becomes
+        NaN, or a batch does not fit the GPU.
     """
     ultralytics = _import_quietly(training.work, training.threads)
-    run = training.work / "run"
-    _train_or_resume(ultralytics, training, run)
-    best = training.output / "best.pt"
-    shutil.copy2(run / "weights" / "best.pt", best)
-    model = ultralytics.YOLO(best)
-    # The last row that the best checkpoint knows is its own. The curve can't tell: of equally good
-    # epochs ultralytics keeps the last.
-    best_epoch = int(model.ckpt["train_results"]["epoch"][-1])
-    val = _validate(model, training, "val")
-    found: list[pd.DataFrame] = []
-    model.add_callback("on_val_batch_end", lambda validator: _keep_found(validator, found))
-    test = _validate(model, training, "test")
-    curves = _curves(run / "results.csv")
+    from cia.training.yolo_trainer import load_state, refuse_caches
+
+    refuse_caches()
+    run, state = training.work / "run", training.work / "state.pt"
+    if not (state.exists() and load_state(state)["ended"]):
+        _fit(ultralytics, training, run, state)
+    state = load_state(state)
+    weights = training.output / "best.pt"
+    _write_weights(run / "weights" / "best.pt", weights)
+    model = ultralytics.YOLO(weights)
     return Trained(
-        curves=curves,
-        best_epoch=best_epoch,
-        steps=len(curves) * _steps_per_epoch(training),
-        val=_summary(val),
-        test=_summary(test),
-        per_class=_per_class(test, training.classes),
+        weights=weights,
+        curves=_curves(io.StringIO(state["results"])),
+        best_epoch=state["best_epoch"],
+        steps=state["steps"],
+        val=_summary(_validate(model, training, "val", training.work)),
+    )
+
+
+def test(training: Training, weights: Path) -> Tested:
+    """Test trained weights on the real test split.
+
+    Returns
+    -------
+    Tested
+        Metrics mAP50, mAP50-95, precision, recall; per class AP50 and AP50-95.
+
+    Raises
+    ------
+    UserError
+        If a test picture can't be used.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        ultralytics = _import_quietly(Path(work), training.threads)
+        from cia.training.yolo_trainer import refuse_caches
+
+        refuse_caches()
+        model = ultralytics.YOLO(weights)
+        found: list[pd.DataFrame] = []
+        model.add_callback("on_val_batch_end", lambda validator: _keep_found(validator, found))
+        result = _validate(model, training, "test", Path(work))
+    return Tested(
+        test=_summary(result),
+        per_class=_per_class(result, training.classes),
         predictions=_predictions(found[-1], training),
     )
 
@@ -107,29 +132,17 @@ def predict(
     return found
 
 
-def _train_or_resume(ultralytics: Any, training: Training, run: Path) -> None:
-    """Train, or go on from the last epoch of a training that was killed."""
-    arguments = _arguments(training, run)
-    model = _last_checkpoint(ultralytics, run / "weights")
-    if model is None:
-        shutil.rmtree(run, ignore_errors=True)
-        name = _model_file(ultralytics, training.settings["model"])
-        model = ultralytics.YOLO(name, task="detect")
-        model.add_callback("on_fit_epoch_end", _log_epoch)
-        try:
-            model.train(**arguments)
-        except (SyntaxError, NotImplementedError) as error:  # of names and values in `options`
-            raise UserError(f"trainers: options: {_plain(error)}") from error
-    elif model.ckpt["epoch"] >= 0:  # -1 in the weights of a training that has ended
-        model.add_callback("on_fit_epoch_end", _log_epoch)
-        # Where data and run are now: the project may have been moved since, or lost its GPU.
-        model.train(resume=True, data=arguments["data"], save_dir=str(run.resolve()), device=None)
+def _fit(ultralytics: Any, training: Training, run: Path, state: Path) -> None:
+    """Train to the end, from the beginning or from the saved state."""
+    from cia.training.yolo_trainer import Trainer
 
-
-def _log_epoch(trainer: Any) -> None:
-    """Log an epoch; ultralytics itself writes to the console alone."""
-    found = {name: round(float(value), 4) for name, value in trainer.metrics.items()}
-    log_epoch(trainer.epoch + 1, trainer.epochs, found)
+    schedule = training.schedule()
+    arguments = _arguments(training, schedule, run)
+    arguments["model"] = _model_file(ultralytics, training.settings["model"], training.key)
+    try:
+        Trainer(schedule, state, training.key, arguments).train()
+    except (SyntaxError, NotImplementedError) as error:  # of names and values in `options`
+        raise UserError(f"{training.key}.options: {_plain(error)}") from error
 
 
 def _plain(error: Exception) -> str:
@@ -137,20 +150,39 @@ def _plain(error: Exception) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
 
 
-def _last_checkpoint(ultralytics: Any, weights: Path) -> Any:
-    """Return the model to go on with; None if there is none, or a kill tore what there is.
+def _write_weights(best: Path, target: Path) -> None:
+    """Write the best weights without what they need not tell, the same bytes for the same weights.
 
-    ultralytics writes its checkpoints in place, and looks for missing ones on the network.
+    ultralytics puts in the git remote's address (with its password, if it has one), branch and last
+    message of whatever repository holds its package, and the paths of the run.
     """
-    best, last = weights / "best.pt", weights / "last.pt"
-    if not (best.exists() and last.exists()):
-        return None
-    try:
-        ultralytics.YOLO(best)
-        return ultralytics.YOLO(last)
-    except (TypeError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        logger.warning("The checkpoint in %s is damaged; training starts anew: %s", weights, error)
-        return None
+    import torch
+
+    content = torch.load(best, map_location="cpu", weights_only=False)  # written by this training
+    model = content["ema"].half()
+    model.criterion = None
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    arguments = {
+        name: _file_name(value)
+        for name, value in content["train_args"].items()
+        if name not in _OF_THE_RUN
+    }
+    model.args = arguments
+    results = {name: row for name, row in content["train_results"].items() if name != "time"}
+    kept = {name: content[name] for name in ("train_metrics", "version", "license", "docs")}
+    buffer = io.BytesIO()  # a file's name would be in the archive
+    torch.save(
+        {"epoch": -1, "model": model, "train_args": arguments, "train_results": results, **kept},
+        buffer,
+    )
+    with atomic_path(target) as partial:
+        partial.write_bytes(buffer.getvalue())
+
+
+def _file_name(value: Any) -> Any:
+    """Return the name alone of a file whose whole path is given."""
+    return Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
 
 
 def _import_quietly(work: Path, threads: int) -> Any:
@@ -173,7 +205,7 @@ def _import_quietly(work: Path, threads: int) -> Any:
     return ultralytics
 
 
-def _model_file(ultralytics: Any, name: str) -> str:
+def _model_file(ultralytics: Any, name: str, key: str) -> str:
     if Path(name).is_file():
         return name
     if name.endswith((".yaml", ".yml")):
@@ -183,18 +215,18 @@ def _model_file(ultralytics: Any, name: str) -> str:
         except FileNotFoundError:
             pass
     raise UserError(
-        f"trainers: model {name!r} is neither a model of ultralytics, like yolov8n.yaml (trained "
+        f"{key}: model {name!r} is neither a model of ultralytics, like yolov8n.yaml (trained "
         "from scratch), nor an existing file of weights. For pretrained weights download, say, "
         "yolov8n.pt from the ultralytics releases and give its path."
     )
 
 
-def _arguments(training: Training, run: Path) -> dict:
+def _arguments(training: Training, schedule: Schedule, run: Path) -> dict:
     """Return the arguments of ultralytics' train; `options` may replace its preferences alone."""
     settings = training.settings
     decided = {
         "data": str(_write_data(training).resolve()),
-        "epochs": training.schedule().epochs,
+        "epochs": schedule.epochs,
         "imgsz": settings["image_size"],
         "batch": settings["batch"],
         "nbs": settings["batch"],  # else it gathers the gradients of 64 images for each step
@@ -212,34 +244,50 @@ def _arguments(training: Training, run: Path) -> dict:
         "amp": False,  # its self-test downloads a model
         "plots": False,
         "verbose": False,
+        **_counted_in_epochs(schedule, bool(settings["steps"])),
     }
     reserved = {*decided, "model", "resume", "save_dir", "time", "fraction"}
+    reserved |= {"device", "rect", "save", "val"}
     if taken := sorted(reserved & set(settings["options"])):
         raise UserError(
-            f"trainers: options can't set {', '.join(taken)}: image_size, batch, epochs, steps and "
-            "patience are settings of their own, the rest is the workflow's."
+            f"{training.key}.options can't set {', '.join(taken)}: image_size, batch, epochs, "
+            "steps and patience are settings of their own, the rest is the workflow's."
+        )
+    if settings["options"].get("cache") == "disk":
+        raise UserError(
+            f"{training.key}.options: cache: disk would leave files in the training set; set it "
+            "to ram or leave it out"
         )
     return decided | preferences | settings["options"]
 
 
-def _steps_per_epoch(training: Training) -> int:
-    return math.ceil(len(training.schedule().rows) / training.settings["batch"])
+def _counted_in_epochs(schedule: Schedule, by_steps: bool) -> dict:
+    """Return ultralytics' defaults that are counted in epochs, as the same share of the training.
+
+    It trains without mosaics, mixup and copy-paste for its last 10 epochs: with 10 or fewer it
+    would never use them. The learning rate warms up for 3 epochs, which of 10 would be long.
+    """
+    tenth = round(schedule.epochs / 10)
+    if by_steps:
+        return {"close_mosaic": tenth, "warmup_epochs": 3 * schedule.epochs / _USUAL_EPOCHS}
+    return {"close_mosaic": min(tenth, 10)}
 
 
 def _write_data(training: Training) -> Path:
-    """Write data.yaml for one epoch of the schedule, outside the mix, which others read."""
-    images = training.entries("train")["image"].iloc[training.schedule().rows]
+    """Write a data.yaml with absolute paths, outside the mix, which others read."""
     folder = training.mix.resolve()
-    lines = "".join(f"{(folder / image).as_posix()}\n" for image in images)
-    write_text(training.work / "train.txt", lines)
     content = read_yaml(training.mix / "data.yaml")
-    lists = {split: str(folder / f"{split}.txt") for split in ("val", "test")}
+    for split in ("train", "val", "test"):
+        listed = (folder / f"{split}.txt").read_text(encoding="utf-8").splitlines()
+        lines = "".join(f"{(folder / image).as_posix()}\n" for image in listed)
+        content[split] = str((training.work / f"{split}.txt").resolve())
+        write_text(content[split], lines)
     path = training.work / "data.yaml"
-    write_yaml(path, content | lists | {"train": str((training.work / "train.txt").resolve())})
+    write_yaml(path, content)
     return path
 
 
-def _validate(model: Any, training: Training, split: str) -> Any:
+def _validate(model: Any, training: Training, split: str, work: Path) -> Any:
     return model.val(
         data=str((training.mix / "data.yaml").resolve()),
         split=split,
@@ -248,7 +296,7 @@ def _validate(model: Any, training: Training, split: str) -> Any:
         workers=0,
         plots=False,
         verbose=False,
-        project=str(training.work.resolve()),
+        project=str(work.resolve()),
         name=f"val-{split}",
         exist_ok=True,
     ).box
@@ -301,10 +349,8 @@ def _per_class(box: Any, classes: list[str]) -> dict:
     }
 
 
-def _curves(results: Path) -> pd.DataFrame:
+def _curves(results: io.StringIO) -> pd.DataFrame:
     table = pd.read_csv(results, skipinitialspace=True)
-    # An epoch is logged before it is saved, so a kill in between leaves it there twice.
-    table = table.drop_duplicates("epoch", keep="last").reset_index(drop=True)
     losses = table[[name for name in table.columns if name.startswith("train/")]]
     curves = pd.DataFrame({"epoch": table["epoch"].astype(int), "train_loss": losses.sum(axis=1)})
     return curves.assign(**{new: table[old] for old, new in _COLUMNS.items()})
