@@ -17,6 +17,7 @@ GPUS = {
     "score": {0},
     "mix": {0},
     "train": {1},
+    "test": {1},
     "gallery": {0},
     "study": {0},
 }

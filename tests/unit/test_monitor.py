@@ -134,7 +134,22 @@ def test_models_are_counted_and_each_is_told_with_its_warnings(tmp_path):
     steps.begin(0, "train", {"trainer": "resnet", "seed": 0}, [str(path)], [])
     assert steps.look() == "train 0 of 2 models · 0 of 2 jobs"
     path.write_text("10:00:00 WARNING few\n10:00:00 INFO not a WARNING \n")
+    assert steps.look() == "train 0 of 2 models · 0 of 2 jobs"
     assert steps.finish(0) == [f"train resnet/0: done in 0:00 (1 warning: {path})"]
+
+
+def test_trainings_show_their_epochs(tmp_path):
+    steps = Steps([("train", {"seed": seed}) for seed in range(3)])
+    for seed in range(2):
+        steps.begin(seed, "train", {"seed": seed}, [str(tmp_path / f"{seed}.log")], [])
+    write_epoch(tmp_path / "0.log", 4)
+    assert steps.look() == "train 0 of 3 models (epoch 4 of 10) · 0 of 3 jobs"
+    write_epoch(tmp_path / "1.log", 7)
+    assert steps.look() == "train 0 of 3 models (epochs 4 to 7 of 10) · 0 of 3 jobs"
+
+
+def write_epoch(path, epoch: int) -> None:
+    path.write_text(f"10:00:00 INFO epoch {epoch} of 10: {{'val_macro_f1': 0.5}}\n")
 
 
 def test_the_time_left_goes_by_what_jobs_of_each_rule_took():

@@ -347,9 +347,12 @@ def mosaics(monkeypatch, tmp_path):
     return made
 
 
-def test_the_rate_at_a_step_does_not_hang_on_the_size_of_the_training_set(tmp_path, detector_steps):
+def test_the_rate_at_a_step_does_not_hang_on_the_size_of_the_training_set(
+    tmp_path, detector_steps, caplog
+):
     """Nor which optimizer `auto` is, how often val is looked at, or how many steps there are."""
     settings = {**YOLO, "steps": 20, "batch": 4, "options": {"mosaic": 0.0}}
+    caplog.set_level("INFO", "cia")
     found = {}
     for count in (6, 50):
         folder = tmp_path / str(count)
@@ -358,6 +361,7 @@ def test_the_rate_at_a_step_does_not_hang_on_the_size_of_the_training_set(tmp_pa
         metrics, _ = run(training(folder, settings, make_mix(folder, "detection", count)))
         found[count] = [rates for *_, rates in detector_steps], metrics["epochs"]
     assert found[6] == found[50]
+    assert "epoch 10 of 10" in caplog.text and "epoch 11 of" not in caplog.text
     rates, epochs = found[50]
     assert (len(rates), epochs) == (20, 10)
     # it has warmed up after 3 percent of the steps, and falls to a hundredth and a tenth of that

@@ -33,7 +33,7 @@ def test_the_slurm_profile_asks_for_gpus_and_takes_a_site_from_the_command_line(
     assert "slurm_partition" not in asked["train"]
     for rule, resources in asked.items():
         assert "slurm_account=lab" in resources
-        if rule in ("generate", "features", "object_features", "train"):
+        if rule in ("generate", "features", "object_features", "train", "test"):
             assert "gpu=1" in resources, rule
         if rule in ("scan", "condition", "metrics", "score", "mix"):
             assert "gpu=1" not in resources, rule

@@ -9,7 +9,7 @@ from project import small_config
 
 IMAGES = {"generate", "gather"}
 JUDGED = {"features", "metrics", "judge", "score", "filter", "metadata", "label_generated"}
-TRAINED = {"mix", "train"}
+TRAINED = {"mix", "train", "test"}
 REPORTED = {"report_sheet", "report_scores", "report_metrics", "report_curves", "report_arms"}
 REPORTED |= {"report_extremes", "gallery"}
 END = {"summary", "provenance", "all"}
@@ -42,7 +42,7 @@ def test_generation_settings_rerun_no_plan(copy_of_finished):
 
 def test_the_trainer_reruns_training_alone(copy_of_finished):
     copy_of_finished.config["trainers"]["resnet"]["steps"] = 3
-    assert rules(copy_of_finished) == {"train", "report_curves", "report_arms"} | END
+    assert rules(copy_of_finished) == {"train", "test", "report_curves", "report_arms"} | END
 
 
 @pytest.mark.parametrize("key, value", [("batch_size", 3), ("max_rejected", 0.3)])
@@ -99,6 +99,18 @@ def test_a_picture_replaced_under_its_name_trains_again(copy_of_finished):
     before = (copy_of_finished.folder / model).stat().st_mtime_ns
     copy_of_finished.run(model)
     assert (copy_of_finished.folder / model).stat().st_mtime_ns > before
+
+
+def test_a_mended_test_label_costs_a_test_and_no_training(copy_of_finished):
+    """Nor does an edit that is undone: the job that trains looks at what it was given, and ends."""
+    label = copy_of_finished.folder / "data/real/digits/test/labels/00002.txt"
+    label.write_text(f"{(int(label.read_text()) + 1) % 10}\n")
+    model = copy_of_finished.folder / "results/digits/none/models/none/real/resnet/seed0"
+    names = ("best.safetensors", "metrics.yaml")
+    before = [(model / name).stat().st_mtime_ns for name in names]
+    copy_of_finished.run(str((model / names[1]).relative_to(copy_of_finished.folder)))
+    weights, metrics = ((model / name).stat().st_mtime_ns for name in names)
+    assert weights == before[0] and metrics > before[1]
 
 
 def test_another_dataset_leaves_the_first_alone(copy_of_finished):

@@ -92,6 +92,7 @@ def test_a_changed_selection_trains_its_arm_alone(studied):
         "filter": 1,
         "mix": 1,
         "train": 1,
+        "test": 1,
         "study": 1,
         "report_study": 1,
         "study_all": 1,
