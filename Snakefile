@@ -31,6 +31,7 @@ report: "resources/report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/maps.smk"
+include: "rules/made.smk"
 include: "rules/resources.smk"
 include: "rules/prepare.smk"
 include: "rules/scan.smk"
@@ -60,8 +61,8 @@ rule all:
     input:
         get_models(),
         get_metadata(),
-        get_studies(),
-        "results/report/summary.md" if ARMS else [],
+        get_study_reports(),
+        get_report(),
         "results/provenance.yaml",
 
 
