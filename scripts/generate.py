@@ -36,8 +36,7 @@ def main(job):
         store=store,
     )
     write_table(job.output.shard, table, "shard")
-    made = {Path(image).name for image in table["image"]}
-    record(images, shard, made.__contains__)
+    record(images, shard, (Path(image).name for image in table["image"]))
     files = {
         name: {"name": found.name, "identity": found.identity}
         for name, found in models._asdict().items()

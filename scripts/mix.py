@@ -65,7 +65,7 @@ def main(job):
     digests = pd.concat([table[["image", "sha256"]] for table in tables]).set_index("image")
     content = digest_entries(entries, digests["sha256"])
     write_yaml(job.output.summary, {**summary, "without_label": left_out, "content": content})
-    record(folder, ours=lambda name: name.startswith(("images/", "labels/", *YOLO_FILES)))
+    record(folder, names=("images", "labels", *YOLO_FILES))
 
 
 if "snakemake" in globals():

@@ -9,7 +9,8 @@ Records lie in a folder of their own, so that a set's folder can be lost with al
 """
 
 import os
-from collections.abc import Callable, Sequence
+import stat
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ def forget(folder: Path, part: str = "") -> None:
     record_path(folder, part).unlink(missing_ok=True)
 
 
-def record(folder: Path, part: str = "", ours: Callable[[str], bool] = lambda name: True) -> None:
+def record(folder: Path, part: str = "", names: Iterable[str] = ("",)) -> None:
     """Record the files of a folder as they are now: what a job does when it has made them.
 
     Parameters
@@ -62,18 +63,25 @@ def record(folder: Path, part: str = "", ours: Callable[[str], bool] = lambda na
         Relative to the working folder, under `data/`; with its subfolders.
     part : str
         Which part of the folder this job makes, where several make one together.
-    ours : callable
-        Tells by its name, relative to the folder, whether the job made a file; by default it made
-        all that are not hidden. Not outputs that Snakemake watches: it may renew their times.
+    names : iterable of str
+        What the job made there: files, and subfolders with all that is in them; by default the
+        whole folder. Not outputs that Snakemake watches, since it may renew their times.
     """
+    lines: list[str] = []
+    for name in names:
+        try:
+            status = os.stat(f"{folder}/{name}")
+        except FileNotFoundError:  # as a training set of a classification has no labels/
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            lines += _states(folder, f"{name}/" if name else "")
+        else:
+            lines.append(_line(status, name))
     with (
         atomic_path(record_path(folder, part)) as partial,
         open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file,
     ):
-        for line in sorted(_states(folder)):
-            name = _name(line)
-            if ours(name) and "\n" not in name:
-                file.write(f"{line}\n")
+        file.writelines(f"{line}\n" for line in sorted(lines) if "\n" not in line)
 
 
 def find_changes(folder: Path, parts: Sequence[str] = ("",)) -> Changes:
@@ -104,17 +112,21 @@ def drop_changed(folder: Path) -> list[str]:
     return names
 
 
+def _line(status: os.stat_result, name: str) -> str:
+    """Return size, time in whole seconds (archives and some file systems keep no more) and name."""
+    return f"{status.st_size} {int(status.st_mtime)} {name}"
+
+
 def _name(line: str) -> str:
     return line.split(" ", 2)[2]
 
 
-def _states(folder: Path) -> list[str]:
-    """Return a line for each file that is not hidden: its size, when it was written, its name.
+def _states(folder: Path, within: str = "") -> list[str]:
+    """Return a line for each file that is not hidden, with those of subfolders.
 
-    In whole seconds, since archives and some file systems keep no more. As few steps per file as
-    can be: see `cia.files.folder_fingerprint`.
+    As few steps per file as can be: see `cia.files.folder_fingerprint`.
     """
-    lines, subfolders = [], [""]
+    lines, subfolders = [], [within]
     while subfolders:
         parent = subfolders.pop()
         try:
@@ -133,7 +145,7 @@ def _states(folder: Path) -> list[str]:
                         status = entry.stat()
                     except OSError:  # a link that leads nowhere is no file
                         continue
-                    lines.append(f"{status.st_size} {int(status.st_mtime)} {parent}{entry.name}")
+                    lines.append(_line(status, f"{parent}{entry.name}"))
         finally:
             os.close(handle)
     return lines

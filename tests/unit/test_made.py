@@ -84,8 +84,8 @@ def test_a_folder_without_record_is_not_looked_at():
 
 
 def test_jobs_that_make_one_folder_know_their_own_files():
-    made.record(FOLDER, "0", {"1.png", "a b.png"}.__contains__)
-    made.record(FOLDER, "1", {"Ä.png"}.__contains__)
+    made.record(FOLDER, "0", ["1.png", "a b.png"])
+    made.record(FOLDER, "1", ["Ä.png"])
     (FOLDER / "Ä.png").unlink()
     assert made.find_changes(FOLDER, ["0", "1"]) == ({"1": ["Ä.png"]}, 3)
 
@@ -110,3 +110,11 @@ def test_the_line_for_a_person_counts_and_names_the_files():
     line = made.find_changes(FOLDER).describe(FOLDER)
     assert "5 of 5 files are gone or were changed since they were made (1.png, a b.png," in line
     assert line.endswith(", ... Ä.png); made again")
+
+
+def test_a_job_names_subfolders_and_files_of_its_own():
+    write("notes.txt", "somebody's")
+    made.record(FOLDER, names=("train", "1.png", "labels"))
+    for name in ("notes.txt", "1.png", "train/real/1.png"):
+        write(name, "edited")
+    assert made.find_changes(FOLDER) == ({"": ["1.png", "train/real/1.png"]}, 2)
