@@ -32,12 +32,10 @@ class Changes(NamedTuple):
         """Return the line for a person; only where there are changes."""
         names = sorted(name for part in self.names.values() for name in part)
         shown = ", ".join(names[:_SHOWN]) + (f", ... {names[-1]}" if len(names) > _SHOWN else "")
-        one = len(names) == 1
-        return (
-            f"{folder}: {len(names)} of {self.made} files {'is' if one else 'are'} gone or "
-            f"{'was' if one else 'were'} changed since {'it was' if one else 'they were'} made "
-            f"({shown}); made again"
-        )
+        how = "are gone or were changed since they were made"
+        if len(names) == 1:
+            how = "is gone or was changed since it was made"
+        return f"{folder}: {len(names)} of {self.made} files {how} ({shown}); to be made again"
 
 
 def record_path(folder: Path, part: str = "") -> Path:

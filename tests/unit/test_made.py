@@ -104,12 +104,12 @@ def test_the_line_for_a_person_counts_and_names_the_files():
     (FOLDER / "1.png").unlink()
     assert made.find_changes(FOLDER).describe(FOLDER) == (
         "data/generated/a/b/images: 1 of 5 files is gone or was changed since it was made "
-        "(1.png); made again"
+        "(1.png); to be made again"
     )
     FOLDER.rename("elsewhere")
     line = made.find_changes(FOLDER).describe(FOLDER)
     assert "5 of 5 files are gone or were changed since they were made (1.png, a b.png," in line
-    assert line.endswith(", ... Ä.png); made again")
+    assert line.endswith(", ... Ä.png); to be made again")
 
 
 def test_a_job_names_subfolders_and_files_of_its_own():
