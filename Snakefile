@@ -9,6 +9,7 @@
 #   data/mixed/{dataset}/{controlnet}/{selection}/{mix}/  training sets
 #   results/{dataset}/{controlnet}/models/                trained models and their test metrics
 #   results/report/                                       figures, tables, summary.md, gallery.html
+#   results/made/                                         what folders under data/ held when they were made
 #   results/provenance.yaml                               what all of it was made with
 #
 # docs/output.md describes every file, config/README.md every setting.

@@ -97,3 +97,12 @@ def test_everything_is_as_before_after_one_run_and_nothing_else_has_to_run(copy_
     project.run(*TARGETS)
     assert contents(project) == before
     assert project.planned() == {}
+
+
+def test_a_cluster_job_s_own_snakemake_looks_at_nothing(copy_of_finished):
+    """A stat of every file by every job would keep a shared file system busy."""
+    files(copy_of_finished, SET / "captions")[0].unlink()
+    own = ["--mode", "remote", "--nolock", "--allowed-rules", "gather"]
+    job = ["--target-jobs", "gather:dataset=digits,controlnet=tiny_canny"]
+    output = copy_of_finished.snakemake("--dry-run", *own, *job)
+    assert "rule gather" in output and "gone" not in output
