@@ -9,6 +9,7 @@
 #   data/mixed/{dataset}/{controlnet}/{selection}/{mix}/  training sets
 #   results/{dataset}/{controlnet}/models/                trained models and their test metrics
 #   results/report/                                       figures, tables, summary.md, gallery.html
+#   results/made/                                         what folders under data/ held when they were made
 #   results/provenance.yaml                               what all of it was made with
 #
 # docs/output.md describes every file, config/README.md every setting.
@@ -31,6 +32,7 @@ report: "resources/report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/inputs.smk"
 include: "rules/maps.smk"
+include: "rules/made.smk"
 include: "rules/resources.smk"
 include: "rules/prepare.smk"
 include: "rules/scan.smk"
@@ -60,8 +62,8 @@ rule all:
     input:
         get_models(),
         get_metadata(),
-        get_studies(),
-        "results/report/summary.md" if ARMS else [],
+        get_study_reports(),
+        get_report(),
         "results/provenance.yaml",
 
 

@@ -2,6 +2,10 @@ rule condition:
     """Extract a condition map from each real training picture, at the size of generation."""
     input:
         "results/real/{dataset}/train/manifest.csv",
+        still_made(
+            "data/conditions/{dataset}/{condition}/images",
+            "data/conditions/{dataset}/{condition}/manifest.csv",
+        ),
     output:
         manifest="data/conditions/{dataset}/{condition}/manifest.csv",
         rejected="data/conditions/{dataset}/{condition}/rejected.csv",

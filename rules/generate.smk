@@ -1,6 +1,11 @@
 rule generate:
     """Make one shard of the synthetic images of a plan with a diffusion model and its ControlNet."""
     input:
+        still_made(
+            f"data/{GENERATED}/images",
+            "results/{dataset}/{controlnet}/shards/{shard}.csv",
+            parts=tuple(map(str, range(config["shards"]))),
+        ),
         plan="results/{dataset}/{controlnet}/plan.csv",
         conditions=get_maps,
     output:
@@ -32,6 +37,7 @@ rule generate:
 rule gather:
     """Join the shards to one image set, and drop what its plan no longer names."""
     input:
+        still_made(f"data/{GENERATED}/captions", f"results/{GENERATED}/manifest.csv"),
         plan="results/{dataset}/{controlnet}/plan.csv",
         shards=get_shards,
     output:

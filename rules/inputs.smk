@@ -234,10 +234,10 @@ def get_study_inputs(wildcards):
 
 
 def require_studies(wildcards):
-    """The studies' pages; an error if there are none, where nothing else is asked for."""
+    """The studies' reports; an error if there are none, where nothing else is asked for."""
     if not config["studies"]:
         raise WorkflowError(
             "This configuration has no `studies`. The embedded ones: "
             "snakemake --cores all study_all --configfile config/study.yaml"
         )
-    return get_studies()
+    return get_study_reports()

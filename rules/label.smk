@@ -35,6 +35,7 @@ rule label:
 rule label_generated:
     """Give each synthetic image the labels of its varied map, or of the real one that it varies."""
     input:
+        still_made(f"data/{GENERATED}/labels", f"results/{GENERATED}/labels.csv"),
         unpack(get_labels),
         manifest=f"results/{GENERATED}/manifest.csv",
         plan="results/{dataset}/{controlnet}/plan.csv",

@@ -1,6 +1,7 @@
 rule mix:
     """Put real and selected synthetic images together as one training set that can be moved."""
     input:
+        still_made(MIX, f"{MIX}/dataset.csv"),
         unpack(get_mix_inputs),
     output:
         dataset=f"{MIX}/dataset.csv",

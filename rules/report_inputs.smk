@@ -55,15 +55,16 @@ def get_arm_names(wildcards):
     return [{name: arm[name] for name in names} for arm in arms_of(wildcards)]
 
 
-def get_summary_inputs():
-    """What the summary counts, and every figure and table, so that it is the last thing made."""
-    root = "results/{dataset}/{controlnet}"
+def get_trained(pattern):
+    """One path per dataset and trainer."""
     trained = sorted({(arm["dataset"], arm["trainer"]) for arm in ARMS})
-    figures = [
-        f"results/report/{kind}/{dataset}/{trainer}.png"
-        for kind in ("curves", "arms")
-        for dataset, trainer in trained
-    ]
+    return [pattern.format(dataset=dataset, trainer=trainer) for dataset, trainer in trained]
+
+
+def get_figures():
+    """Every figure of the report, and the page of each rule that makes several files."""
+    figures = get_trained("results/report/curves/{dataset}/{trainer}.png")
+    figures += get_trained("results/report/arms/{dataset}/{trainer}.png")
     for kind in ("sheets", "scores"):
         pattern = f"results/report/{kind}/{{dataset}}/{{controlnet}}/{{selection}}.png"
         figures += [pattern.format(**entry) for entry in SELECTED]
@@ -71,6 +72,29 @@ def get_summary_inputs():
     figures += [extremes.format(**entry) for entry in MEASURED]
     figures += get_reported_sets("results/report/metrics/{dataset}/{controlnet}.html")
     figures.append("results/report/gallery.html")
+    return figures
+
+
+def get_report():
+    """Every file of the report: what the default target names is made again where it is missing."""
+    tables = []
+    for suffix in ("csv", "md"):
+        tables += get_trained(f"results/report/arms/{{dataset}}/{{trainer}}.{suffix}")
+        tables += get_reported_sets(f"results/report/metrics/{{dataset}}/{{controlnet}}.{suffix}")
+    pages = ["results/report/summary.md", "results/report/summary.html"]
+    return [*get_figures(), *tables, *pages] if ARMS else []
+
+
+def get_study_reports():
+    """Every file that a study shows its results in."""
+    names = ["study.md", "study.html", "arms.csv"]
+    names += [f"{kind}.png" for kind in ("differences", "learning_curve", "ratios", "correlations")]
+    return expand("results/studies/{study}/{name}", study=config["studies"], name=names)
+
+
+def get_summary_inputs():
+    """What the summary counts, and every figure and table, so that it is the last thing made."""
+    root = "results/{dataset}/{controlnet}"
     return {
         "real": [f"results/real/{entry['dataset']}/train/manifest.csv" for entry in REPORTED],
         "generated": get_reported_sets("results/generated/{dataset}/{controlnet}/manifest.csv"),
@@ -78,7 +102,7 @@ def get_summary_inputs():
         "metrics": [f"{root}/metrics/{{features}}.yaml".format(**entry) for entry in MEASURED],
         "models": get_models(),
         "mixes": [f"{MIX}/mix.yaml".format(**arm) for arm in ARMS],
-        "figures": figures,
+        "figures": get_figures(),
     }
 
 

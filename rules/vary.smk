@@ -1,6 +1,7 @@
 rule vary:
     """Give each variant a condition map of its own, and move the labels by the same transform."""
     input:
+        still_made(f"{VARIED}/images", f"{VARIED}/manifest.csv"),
         unpack(get_vary_inputs),
     output:
         manifest=f"{VARIED}/manifest.csv",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cia.gathering import check_images, join_shards, remove_others, write_captions
 from cia.jobs import run
+from cia.made import forget, record
 from cia.tables import read_table, write_table
 
 logger = logging.getLogger("cia")
@@ -15,9 +16,11 @@ def main(job):
     plan = read_table(job.input.plan, "plan")
     manifest = join_shards(plan, [read_table(path, "shard") for path in job.input.shards])
     check_images(manifest, images)
+    forget(captions)
     written = write_captions(manifest, captions)
     removed = remove_others(manifest["id"], images, ".png")
     removed += remove_others(manifest["id"], captions, ".txt")
+    record(captions)
     write_table(job.output.manifest, manifest, "manifest")
     write_table(job.output.rejected, [], "rejected")
     logger.info(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cia.files import write_yaml
 from cia.jobs import run
+from cia.made import forget, record
 from cia.provenance import package_versions
 from cia.rounding import steady_rounding
 from cia.tables import read_table, write_table
@@ -20,12 +21,14 @@ def main(job):
         store.require_writable()  # before models are loaded
     settings, key = job.params.settings, f"controlnets.{job.wildcards.controlnet}"
     models = find_models(settings, key)
+    images, shard = Path(job.params.folder) / "images", job.wildcards.shard
+    forget(images, shard)
     table = generate_shard(
         read_table(job.input.plan, "plan"),
-        shard=int(job.wildcards.shard),
+        shard=int(shard),
         shards=job.params.shards,
         settings=settings,
-        folder=Path(job.params.folder) / "images",
+        folder=images,
         batch_size=job.resources.batch_size,
         key=key,
         compiled=bool(job.resources.get("compile", 0)),
@@ -33,6 +36,7 @@ def main(job):
         store=store,
     )
     write_table(job.output.shard, table, "shard")
+    record(images, shard, (Path(image).name for image in table["image"]))
     files = {
         name: {"name": found.name, "identity": found.identity}
         for name, found in models._asdict().items()

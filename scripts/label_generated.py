@@ -6,6 +6,7 @@ from pathlib import Path
 from cia.errors import UserError
 from cia.jobs import run
 from cia.labels import inherit_labels, write_label_files
+from cia.made import forget, record
 from cia.scanning import log_rejected
 from cia.tables import read_table, write_table
 
@@ -25,7 +26,10 @@ def main(job):
     log_rejected(rejected)
     if not rows:
         raise UserError(f"No image of {job.input.manifest} has a source with a valid label.")
-    write_label_files(Path(job.params.folder) / "labels", rows)
+    folder = Path(job.params.folder) / "labels"
+    forget(folder)
+    write_label_files(folder, rows)
+    record(folder)
     write_table(job.output.rejected, rejected, "rejected")
     write_table(job.output.labels, rows, "labels")
     logger.info("%d images with a label, %d without", len(rows), len(rejected))

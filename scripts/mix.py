@@ -7,7 +7,9 @@ import pandas as pd
 
 from cia.files import write_yaml
 from cia.jobs import run
+from cia.made import forget, record
 from cia.mixing import (
+    YOLO_FILES,
     asked_synthetic,
     choose_entries,
     digest_entries,
@@ -48,6 +50,7 @@ def main(job):
         classical = augment_pictures(
             splits["train"], settings["classical"], job.params.task, job.params.seed, drawn
         )
+    forget(folder)
     entries = choose_entries(splits, synthetic, settings, job.params.seed, classical)
     write_mix(folder, entries, job.params.task, job.params.classes)
     shutil.rmtree(drawn, ignore_errors=True)
@@ -62,6 +65,7 @@ def main(job):
     digests = pd.concat([table[["image", "sha256"]] for table in tables]).set_index("image")
     content = digest_entries(entries, digests["sha256"])
     write_yaml(job.output.summary, {**summary, "without_label": left_out, "content": content})
+    record(folder, names=("images", "labels", *YOLO_FILES))
 
 
 if "snakemake" in globals():

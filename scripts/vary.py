@@ -1,11 +1,13 @@
 """Give each variant a condition map of its own, and move the labels by the same transform."""
 
 import logging
+from pathlib import Path
 
 import pandas as pd
 
 from cia.conditions import EXTRACTORS
 from cia.jobs import run
+from cia.made import forget, record
 from cia.planning import with_digests
 from cia.scanning import log_rejected
 from cia.tables import read_table, write_table
@@ -20,6 +22,8 @@ def main(job):
         table = read_table(job.input.labels, "labels")
         labels = dict(zip(table["id"], table["label"], strict=True))
     maps = read_table(job.input.conditions, "conditions")
+    images = Path(job.params.folder) / "images"
+    forget(images)
     varied = vary_maps(
         maps,
         labels,
@@ -35,6 +39,7 @@ def main(job):
     write_table(job.output.labels, varied.labels, "labels")
     write_table(job.output.sources, with_digests(pd.DataFrame(varied.sources), maps), "sources")
     write_table(job.output.manifest, varied.manifest, "varied")
+    record(images)
     logger.info("%d maps, %d pictures skipped", len(varied.manifest), len(varied.rejected))
 
 

@@ -170,6 +170,34 @@ def make_metrics() -> None:
     write_yaml("models.yaml", {"model": {"name": "tiny"}})
 
 
+def make_records(n: int) -> None:
+    """Make up what is missing of the files of a finished run, and the records of who made them."""
+    from cia.made import record
+    from cia.planning import shard_of
+
+    pictures, texts = (sorted(Path("files/train").glob(kind)) for kind in ("*.png", "labels*.txt"))
+    mix = Path("data/mixed/big/tiny_canny/best_half/plus_synthetic")
+    folders = {
+        Path("data/conditions/big/canny/images"): pictures,
+        GENERATED / "images": pictures,
+        GENERATED / "captions": texts,
+        GENERATED / "labels": texts,
+        mix / "images/train/real": pictures,
+        mix / "labels/train/real": texts,
+    }
+    for folder, files in folders.items():
+        if not folder.exists():
+            link_all(files, folder, real_ids(n), files[0].suffix)
+    for folder in (Path("data/conditions/big/canny/images"), mix):
+        record(folder)
+    for kind in ("captions", "labels"):
+        record(GENERATED / kind)
+    names = np.array(os.listdir(GENERATED / "images"))
+    shards = shard_of([Path(name).stem for name in names], count := config(n)["shards"])
+    for shard in range(count):
+        record(GENERATED / "images", str(shard), names[shards == shard])
+
+
 def scan() -> tuple[Inputs, Inputs, dict]:
     return (
         {},
@@ -304,6 +332,9 @@ COMMANDS = {
     "snakemake --dag": ["--dag"],
 }
 
+ALL_MADE = "dry run, all made"
+"""The first of them once more, which looks at the files of a finished run, too."""
+
 
 class Job(SimpleNamespace):
     """What a script is handed for a job's inputs, outputs or params: by name, as by key."""
@@ -434,6 +465,12 @@ def bench(n: int, folder: Path, only: list[str] | None) -> dict[str, Cost]:
         if not only or name in only:
             found[name] = measured
             report(n, name, measured)
+    if not only or ALL_MADE in only:
+        with working_folder(folder):
+            make_records(n)
+        arguments = COMMANDS["snakemake -n"]
+        found[ALL_MADE] = measure([sys.executable, "-m", "snakemake", *arguments], folder)
+        report(n, ALL_MADE, found[ALL_MADE])
     return found
 
 
@@ -445,7 +482,7 @@ def report(n: int, name: str, cost: Cost) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
-    parser.add_argument("--only", nargs="+", choices=[*COMMANDS, *STAGES])
+    parser.add_argument("--only", nargs="+", choices=[*COMMANDS, ALL_MADE, *STAGES])
     parser.add_argument("--folder", help="make the temporary folder in this one")
     parser.add_argument("--keep", action="store_true", help="leave the temporary folder there")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this page")
@@ -472,7 +509,8 @@ def main() -> None:
 def table(cells: dict[int, dict[str, str]]) -> str:
     """Return the results as a Markdown table, a line for each command and stage."""
     sizes = sorted(cells)
-    names = [name for name in [*COMMANDS, *STAGES] if any(name in cells[n] for n in sizes)]
+    every = [*COMMANDS, ALL_MADE, *STAGES]
+    names = [name for name in every if any(name in cells[n] for n in sizes)]
     lines = [
         "| pictures | " + " | ".join(f"{n:,}".replace(",", " ") for n in sizes) + " |",
         "|---|" + "---:|" * len(sizes),

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 _UMASK = os.umask(0)  # can only be read by setting it, and not while threads make files
 os.umask(_UMASK)
 
+_SPARE = 2**16
+"""Free bytes below which a disk is taken for full, where a writer fails and does not say why."""
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -27,6 +31,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix, since many writers choose their format by it. A block
     that fails leaves `path` as it was.
+
+    Raises
+    ------
+    OSError
+        With the name of the file, if the disk or a quota is full: most writers don't tell it, and
+        some (NumPy's, torch's) don't even tell that this is why they fail.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,8 +46,27 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         yield Path(name)
         os.replace(name, path)
+    except Exception as error:
+        if full := _full_disk(error, path):
+            raise full from error
+        raise
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell a full disk, or a quota that is used up, from other errors."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _full_disk(error: Exception, path: Path) -> OSError | None:
+    """Return an error that names the file, if it could not be written since its disk is full."""
+    if is_full(error):
+        return OSError(error.errno, error.strerror, str(path))
+    said = isinstance(error, UserError) or getattr(error, "errno", None) is not None
+    if said or shutil.disk_usage(path.parent).free >= _SPARE:
+        return None
+    return OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({error})", str(path))
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -74,14 +103,23 @@ def write_texts(folder: str | Path, texts: Iterable[tuple[str, str]]) -> int:
             path, content = f"{folder}/{name}", text.encode("utf-8")
             if name in there and _holds(path, content):
                 continue
-            with open(partial, "wb", buffering=0) as file:
-                if file.write(content) != len(content):  # as a disk does that is nearly full
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            _write_whole(partial, content, path)
             os.replace(partial, path)
             written += 1
     finally:
         Path(partial).unlink(missing_ok=True)
     return written
+
+
+def _write_whole(partial: str, content: bytes, path: str) -> None:
+    try:
+        with open(partial, "wb", buffering=0) as file:
+            if file.write(content) != len(content):  # as a disk does that is nearly full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        if is_full(error):
+            raise OSError(error.errno, error.strerror, path) from error
+        raise
 
 
 def _holds(path: str, content: bytes) -> bool:

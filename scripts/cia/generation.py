@@ -12,6 +12,7 @@ With a store (`cia.store`) an image that is there already is taken from it, whic
 import hashlib
 import inspect
 import io
+import itertools
 import json
 import logging
 import os
@@ -29,7 +30,7 @@ import torch
 from PIL import Image
 
 from cia.errors import UserError
-from cia.files import digest_file
+from cia.files import digest_file, is_full
 from cia.images import load_image, write_png
 from cia.pipelines import (
     ModelFiles,
@@ -42,7 +43,7 @@ from cia.pipelines import (
 )
 from cia.planning import shard_of
 from cia.progress import Progress
-from cia.store import Store, explain_full, is_full, seal_png, verify, write_bytes
+from cia.store import Store, explain_full, seal_png, verify, write_bytes
 from cia.tables import COLUMNS
 from cia.versions import STAGE
 
@@ -148,7 +149,7 @@ def generate_shard(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = plan[shard_of(plan["id"], shards) == shard]
     models = models or find_models(settings, key)
-    files = _Files(folder, image_keys(rows, settings, models, device), store)
+    files = _Files(folder, image_keys(rows, settings, models, device, compiled), store)
     try:
         missing = rows[[not files.find(id_) for id_ in rows["id"]]]
         there = len(rows) - len(missing)
@@ -194,11 +195,13 @@ def _paint_missing(
     logger.info("%d images made, %d taken from another run as it made them", made, taken)
 
 
-def image_keys(rows: pd.DataFrame, settings: dict, models: Models, device: str) -> dict[str, str]:
+def image_keys(
+    rows: pd.DataFrame, settings: dict, models: Models, device: str, compiled: bool = False
+) -> dict[str, str]:
     """Return a digest of everything that each image is a function of, by id.
 
-    Model files, condition map, prompts, seed, size, settings, number format, and the version of
-    this stage; not the id, nor the names and places of files.
+    Model files, condition map, prompts, seed, size, settings, number format, whether the networks
+    are compiled, and the version of this stage; not the id, nor the names and places of files.
     """
     shared = {
         "version": STAGE["generate"],
@@ -207,6 +210,7 @@ def image_keys(rows: pd.DataFrame, settings: dict, models: Models, device: str) 
         "dtype": str(resolve_dtype(settings, device)),
         "scheduler": settings.get("scheduler"),
         **{name: settings[name] for name in _CALL_SETTINGS},
+        **({"compiled": True} if compiled else {}),  # keys of other images stay as they were
     }
     own = ["condition_sha256", "prompt", "negative_prompt", "seed", "width", "height"]
     keys = {}
@@ -218,10 +222,10 @@ def image_keys(rows: pd.DataFrame, settings: dict, models: Models, device: str) 
 
 
 def possible_keys(plan: pd.DataFrame, settings: dict, key: str) -> set[str]:
-    """Return the keys of a plan's images, on whichever kind of device they are or will be made."""
+    """Return the keys of a plan's images, on whichever device, compiled or not, they are made."""
     models = find_models(settings, key)
-    devices = ("cpu", "cuda")
-    return {k for device in devices for k in image_keys(plan, settings, models, device).values()}
+    ways = itertools.product(("cpu", "cuda"), (False, True))
+    return {k for way in ways for k in image_keys(plan, settings, models, *way).values()}
 
 
 _CALL_SETTINGS = {

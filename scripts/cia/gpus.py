@@ -8,11 +8,16 @@ one user on a workstation keep out of each other's way too.
 import fcntl
 import logging
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
+
+from cia.errors import UserError
 
 logger = logging.getLogger("cia")
 
@@ -48,28 +53,66 @@ def take_gpus(wanted: int, names: list[str], folder: Path | None = None) -> dict
     -------
     dict
         Names of the GPUs, and the open files that hold them as long as they are open.
+
+    Raises
+    ------
+    UserError
+        If the folder is another user's, or a link.
     """
     owner = "-".join(filter(None, [str(os.getuid()), os.environ.get("SLURM_JOB_ID")]))
     folder = folder or Path(tempfile.gettempdir()) / f"cia-gpus-{owner}"
-    folder.mkdir(exist_ok=True)
+    handle = _open_private(folder)
     wanted = min(wanted, len(names))
     waiting = False
-    while len(held := _lock_free(wanted, names, folder)) < wanted:
-        for file in held.values():  # two jobs that wait with half of what they want wait for ever
-            file.close()
-        if not waiting:
-            logger.info("Waiting for %d of the GPUs %s", wanted, ", ".join(names))
-            waiting = True
-        time.sleep(1)
+    try:
+        while len(held := _lock_free(wanted, names, handle)) < wanted:
+            for file in held.values():  # two jobs that wait with half of what they want never end
+                file.close()
+            if not waiting:
+                logger.info("Waiting for %d of the GPUs %s", wanted, ", ".join(names))
+                waiting = True
+            time.sleep(1)
+    except OSError as error:
+        raise _not_private(folder, str(error)) from error
+    finally:
+        os.close(handle)
     return held
 
 
-def _lock_free(wanted: int, names: list[str], folder: Path) -> dict[str, IO]:
+def _open_private(folder: Path) -> int:
+    """Open a folder that nobody else may write to; it is made if it is not there.
+
+    Everybody may make such a folder in the one for temporary files, and put links into it.
+    """
+    with suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise _not_private(folder, error.strerror) from error
+    if os.fstat(handle).st_uid != os.getuid():
+        os.close(handle)
+        raise _not_private(folder, "it belongs to another user")
+    if stat.S_IMODE(os.fstat(handle).st_mode) != 0o700:  # one that an earlier version made
+        os.fchmod(handle, 0o700)
+    return handle
+
+
+def _not_private(folder: Path, reason: str) -> UserError:
+    return UserError(
+        f"{folder}: no folder for this user's locks on GPUs ({reason}). Have it removed, or set "
+        "TMPDIR to a folder of your own: export TMPDIR=$HOME/tmp"
+    )
+
+
+def _lock_free(wanted: int, names: list[str], folder: int) -> dict[str, IO]:
     held: dict[str, IO] = {}
     for name in names:
         if len(held) == wanted:
             break
-        file = open(folder / f"{name}.lock", "w")
+        path = f"{quote(name, safe='')}.lock"  # MIG-GPU-5f/1/0 is a name, too
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # and nothing is cut off
+        file = os.fdopen(os.open(path, flags, 0o600, dir_fd=folder), "r+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             held[name] = file

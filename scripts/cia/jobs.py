@@ -1,5 +1,6 @@
 """What every script does around its work: a log, and errors that a person can read."""
 
+import errno
 import logging
 import os
 import sys
@@ -9,8 +10,10 @@ from typing import IO, Any
 
 from cia import gpus
 from cia.errors import UserError
+from cia.files import is_full
 from cia.progress import QUIET_JOBS
 from cia.provenance import write_record
+from cia.store import explain_full
 
 logger = logging.getLogger("cia")
 
@@ -33,25 +36,46 @@ def run(main: Callable[[Any], None], job: Any, shown: bool = False) -> None:
     Raises
     ------
     SystemExit
-        With status 1 after a `UserError`, whose message is logged without a traceback. Any other
-        error is logged with its traceback and raised on.
+        With status 1 after a `UserError` or on a full disk, where a message is logged without a
+        traceback. Any other error is logged with its traceback and raised on.
     """
     _configure_logging(job.log[0] if job.log else None, shown)
     _limit_threads(job.threads)
-    held = _choose_gpus(job.resources.get("gpu", 0))
+    held: list[IO] = []
     try:
+        held = _choose_gpus(job.resources.get("gpu", 0))
         main(job)
+        if job.log:
+            write_record(job)
     except UserError as error:
         logger.error("%s", error)
         sys.exit(1)
-    except Exception:
+    except Exception as error:
+        if full := _find_full(error):
+            logger.error("%s", _explain(full, job))
+            sys.exit(1)
         logger.exception("The job failed.")
         raise
     finally:
         for file in held:
             file.close()
-    if job.log:
-        write_record(job)
+
+
+def _find_full(error: BaseException | None) -> OSError | None:
+    """Return the full disk among the causes of an error; libraries pack it into their own."""
+    while error is not None:
+        if is_full(error):
+            return error
+        if os.strerror(errno.ENOSPC) in str(error):
+            return OSError(errno.ENOSPC, str(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _explain(full: OSError, job: Any) -> UserError:
+    named = full.filename2 or full.filename
+    folders = sorted({os.path.dirname(path) for path in job.output})
+    return explain_full(full, *([named] if named else folders))
 
 
 def _configure_logging(path: str | None, shown: bool) -> None:
@@ -61,7 +85,9 @@ def _configure_logging(path: str | None, shown: bool) -> None:
             handlers[0].setLevel(logging.ERROR)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # ultralytics' bars are on stdout
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        file.handleError = lambda record: None  # where its disk is full, what stderr has is enough
+        handlers.append(file)
     style = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(level=logging.INFO, format=style, datefmt="%H:%M:%S", handlers=handlers)
     logging.captureWarnings(True)

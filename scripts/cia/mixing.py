@@ -21,7 +21,7 @@ logger = logging.getLogger("cia")
 _PNG_HEAD = 4096
 """Bytes of a PNG to look at: header and texts, which stand before the pixels."""
 
-_YOLO_FILES = ("data.yaml", "train.txt", "val.txt", "test.txt")
+YOLO_FILES = ("data.yaml", "train.txt", "val.txt", "test.txt")
 
 
 def choose_entries(
@@ -93,7 +93,7 @@ def write_mix(folder: Path, entries: pd.DataFrame, task: str, classes: Sequence[
     """
     for part in ("images", "labels"):
         shutil.rmtree(folder / part, ignore_errors=True)
-    for name in _YOLO_FILES:
+    for name in YOLO_FILES:
         (folder / name).unlink(missing_ok=True)
     redraw = {image: _is_read_otherwise(image) for image in entries["image"].unique()}
     entries = entries.assign(

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from cia.errors import UserError
-from cia.files import atomic_path
+from cia.files import atomic_path, is_full
 
 logger = logging.getLogger("cia")
 
@@ -214,18 +214,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
-def explain_full(error: OSError, *folders: Path) -> UserError:
-    """Return what to tell the user about a full disk that one of the folders is on."""
+def explain_full(error: OSError, *folders: str | Path) -> UserError:
+    """Return what to tell the user about a full disk that one of the folders or files is on."""
     return UserError(
         f"{' or '.join(map(str, folders))}: {error.strerror}. What is made so far is kept: free "
         "some space and run again. `snakemake --cores 1 prune_store`, with your --configfile, "
         "lists images that no plan needs"
     )
-
-
-def is_full(error: OSError) -> bool:
-    """Tell a full disk, or a quota that is used up, from other errors."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -8,23 +8,28 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from cia import jobs
 from cia.errors import UserError
-from cia.files import digest_file
+from cia.files import atomic_path, digest_file, save_array, write_text, write_texts, write_yaml
 from cia.images import save_png
 from cia.store import Store
+from cia.tables import write_table
 from tiny_models import save_tiny_sd
 
 torch = pytest.importorskip("torch")
+import safetensors.torch  # noqa: E402
 
 from cia import generation  # noqa: E402
 
@@ -268,3 +273,51 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(
     run(plan, settings, store, folder)
     assert contents(folder) == whole and entries(store) == COUNT
     assert made(caplog.text) == COUNT - len(there)
+
+
+def save_tensor(path):
+    with atomic_path(path) as partial:
+        torch.save(torch.zeros(200_000), partial)
+
+
+def save_weights(path):
+    with atomic_path(path) as partial:
+        safetensors.torch.save_file({"a": torch.zeros(200_000)}, partial)
+
+
+NOISE = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+WRITERS = {
+    "table.csv": lambda path: write_table(path, pd.DataFrame({"a": range(100_000)})),
+    "array.npy": lambda path: save_array(path, np.zeros(200_000)),
+    "page.md": lambda path: write_text(path, "a line\n" * 100_000),
+    "settings.yaml": lambda path: write_yaml(path, list(range(20_000))),
+    "picture.png": lambda path: save_png(path, NOISE),
+    "labels/": lambda path: write_texts(path, ((f"{n}.txt", "0 1 1 1 1\n") for n in range(100))),
+    "best.pt": save_tensor,
+    "best.safetensors": save_weights,
+    "copied/": lambda path: shutil.copytree(ROOT / "resources/tiny-features", path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_job_on_a_full_disk_names_the_file_and_says_what_to_do(name, small_disk, caplog):
+    """Its log is on the same disk, and its writer may say nothing of the disk, as NumPy's does."""
+
+    def main(job):
+        left = shutil.disk_usage(small_disk).free
+        (small_disk / "filled").write_bytes(bytes(left - 2**14))
+        WRITERS[name](small_disk / name)
+
+    log = small_disk / "logs" / "job.log"
+    job = SimpleNamespace(log=[str(log)], threads=1, resources={}, output=[str(small_disk / name)])
+    with pytest.raises(SystemExit):
+        jobs.run(main, job)
+    last = caplog.records[-1].getMessage()
+    assert str(small_disk / name) in last and "No space left on device" in last
+    assert "free some space and run again" in last
+    assert "Traceback" not in caplog.text and not list(small_disk.rglob(".tmp-*"))
+
+
+def test_other_errors_on_a_disk_with_room_stay_as_they_are(tmp_path):
+    with pytest.raises(RuntimeError, match="^as it was$"), atomic_path(tmp_path / "a.txt"):
+        raise RuntimeError("as it was")

@@ -326,6 +326,22 @@ def test_what_the_key_depends_on(plan, sd, tmp_path):
         assert not set(keys(settings_for(changed))) & set(base), part
 
 
+def test_compiled_networks_make_images_of_their_own(plan, sd, made, tmp_path, monkeypatch):
+    """They round otherwise; pruning knows both, and keys of other images say nothing of it."""
+    monkeypatch.setattr(generation, "compile_networks", lambda pipe: None)  # takes minutes
+    folder, key = tmp_path / "images", "controlnets.x"
+    shutil.copytree(Path(made["image"].iloc[0]).parent, folder)
+    plain, models = contents(folder), generation.find_models(sd, key)
+    generation.generate_shard(plan, 0, 1, sd, folder, 4, key, compiled=True)
+    compiled = contents(folder)
+    assert all(compiled[name] != plain[name] for name in plain), "an image is taken for another's"
+    keys = generation.image_keys(plan, sd, models, "cpu")
+    assert keys == generation.image_keys(plan, sd, models, "cpu", compiled=False)
+    others = generation.image_keys(plan, sd, models, "cpu", compiled=True)
+    assert not set(keys.values()) & set(others.values())
+    assert {*keys.values(), *others.values()} <= generation.possible_keys(plan, sd, key)
+
+
 def count_calls(monkeypatch, limit=None):
     """Record the ids of every batch; raise as torch does when a batch is larger than `limit`."""
     from diffusers import StableDiffusionControlNetPipeline as Pipeline

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from cia.errors import UserError
 from cia.gpus import candidates, take_gpus
 from conftest import ROOT
 
@@ -91,3 +92,53 @@ def test_where_nobody_counts_gpus_none_is_chosen(environment):
 
 def test_no_more_gpus_are_waited_for_than_there_are(tmp_path):
     assert list(take_gpus(4, ["0", "1"], tmp_path)) == ["0", "1"]
+
+
+def test_parts_of_gpus_whose_names_hold_slashes_are_taken_one_each(tmp_path):
+    """MIG devices, as drivers before R470 name them."""
+    names = ["MIG-GPU-5f/1/0", "MIG-GPU-5f/2/0"]
+    first, second = take_gpus(1, names, tmp_path), take_gpus(1, names, tmp_path)
+    assert [*first, *second] == names
+
+
+def test_locks_are_for_their_user_alone(tmp_path):
+    held = take_gpus(1, ["0"], tmp_path / "locks")
+    assert held and (tmp_path / "locks").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "locks" / "0.lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_others_could_write_to_is_closed_to_them(tmp_path):
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    folder.chmod(0o777)
+    take_gpus(1, ["0"], folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_nothing_is_emptied_through_a_link_that_another_user_laid(tmp_path):
+    precious = tmp_path / "thesis.tex"
+    precious.write_text("years of work")
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    (locks / "0.lock").symlink_to(precious)
+    os.link(precious, locks / "1.lock")  # which no flag refuses
+    with pytest.raises(UserError, match="symbolic links: '0.lock'"):
+        take_gpus(1, ["0"], locks)
+    assert take_gpus(1, ["1"], locks)
+    assert precious.read_text() == "years of work"
+
+
+def test_a_folder_that_is_a_link_is_refused_and_the_message_says_what_to_do(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "locks").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="locks: no folder .* set TMPDIR"):
+        take_gpus(1, ["0"], tmp_path / "locks")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
+def test_another_user_s_folder_is_refused(tmp_path):
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    os.chown(locks, 12345, 12345)
+    with pytest.raises(UserError, match="belongs to another user"):
+        take_gpus(1, ["0"], locks)

@@ -213,7 +213,8 @@ def test_label_files_change_only_where_they_must(tmp_path):
     assert (folder / "b.txt").stat().st_mtime_ns > 0 and (folder / "b.txt").read_text() == "5\n"
 
 
-def test_label_generated_script(tmp_path):
+def test_label_generated_script(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     ids = ["s_v000", "s_v001", "t_v000"]
     base = {"width": 8, "height": 8, "sha256": "", "caption": ""}
     rows = [base | {"id": id_, "image": f"images/{id_}.png"} for id_ in ids]
@@ -244,7 +245,8 @@ def test_label_generated_script(tmp_path):
         label_generated.main(job)
 
 
-def test_an_image_from_a_varied_map_has_that_map_s_label(tmp_path):
+def test_an_image_from_a_varied_map_has_that_map_s_label(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     row = {"width": 8, "height": 8, "sha256": "", "caption": "", "image": "i.png"}
     ids = ["s_v000", "s_v001"]
     write_table(tmp_path / "manifest.csv", [row | {"id": id_} for id_ in ids], "manifest")

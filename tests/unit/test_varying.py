@@ -453,7 +453,8 @@ def test_every_extractor_says_how_its_maps_move():
     assert EXTRACTORS["canny"].resampling == "lines"
 
 
-def test_the_script_writes_its_tables(maps, tmp_path):
+def test_the_script_writes_its_tables(maps, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     table, labels = maps
     del labels["empty"]
     write_table(tmp_path / "conditions.csv", table, "conditions")

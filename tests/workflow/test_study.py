@@ -100,6 +100,14 @@ def test_a_changed_selection_trains_its_arm_alone(studied):
     studied.config["selections"]["best_half"]["value"] = 0.5
 
 
+def test_a_lost_figure_is_drawn_again(studied):
+    figure = studied.folder / "results/studies/few/ratios.png"
+    aside = figure.rename(studied.folder / "aside.png")
+    planned = studied.planned("study_all")
+    aside.rename(figure)
+    assert planned == {"report_study": 1, "study_all": 1}
+
+
 def test_arms_are_listed_for_programs(studied):
     table = pd.read_csv(studied.folder / "results/studies/few/arms.csv")
     study = yaml.safe_load((studied.folder / "results/studies/few/study.yaml").read_text())

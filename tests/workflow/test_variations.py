@@ -1,5 +1,7 @@
 """Warped and recombined condition maps, from the config to the training set."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -108,6 +110,19 @@ def test_a_classification_keeps_its_class(varied):
     assert len(labels) == 16
     for row in labels.itertuples():
         assert row.label == real.at[plan.at[row.id, "source"], "label"]
+
+
+def test_a_lost_map_is_seen_and_varied_again(varied):
+    folder = "data/varied/digits_scenes/tiny_recombined/images"
+    lost = min((varied.folder / folder).iterdir())
+    aside = lost.rename(varied.folder / "aside.png")
+    output = varied.snakemake("--dry-run", "mix_all")
+    aside.rename(lost)
+    assert f"{folder}: 1 of 16 files is gone" in output
+    assert re.findall(r"^rule vary:(?:\n .*)*\n +reason: (.*)", output, re.M) == [
+        "Forced execution"
+    ]
+    assert varied.planned("mix_all") == {}
 
 
 def test_a_changed_variation_remakes_its_own_images_alone(varied):
