@@ -99,7 +99,7 @@ def make_pictures(folder: Path, seed: int) -> list[Path]:
     rng = np.random.default_rng(seed)
     paths = [folder / f"{number}.png" for number in range(FILES)]
     for path in paths:
-        save_png(path, rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        save_png(path, rng.integers(0, 256, (12, 12, 3), dtype=np.uint8))
     return paths
 
 

@@ -40,6 +40,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
 
 
+def link_file(source: str | Path, target: str | Path) -> None:
+    """Make a hard link to a file; where a symlink leads to it, to the file and not to the link.
+
+    Raises
+    ------
+    OSError
+        As `os.link`, where the file system has no such link.
+    """
+    os.link(os.path.realpath(source) if os.path.islink(source) else source, target)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
     with atomic_path(path) as partial:

@@ -8,7 +8,7 @@ checkout.
 
 STAGE = {
     "prepare": 1,
-    "scan": 1,
+    "scan": 2,
     "label": 1,
     "condition": 2,
     "vary": 3,
@@ -21,7 +21,7 @@ STAGE = {
     "filter": 1,
     "metadata": 1,
     "subset": 1,
-    "mix": 2,
+    "mix": 3,
     "classical": 2,  # of mixes with classically augmented images
     "train": 3,
     "study": 4,
