@@ -22,7 +22,7 @@ STAGE = {
     "metadata": 1,
     "subset": 1,
     "mix": 3,
-    "classical": 2,  # of mixes with classically augmented images
+    "classical": 3,  # of mixes with classically augmented images
     "train": 3,
     "study": 4,
     "report": 3,
