@@ -18,13 +18,13 @@ STAGE = {
     "metrics": 1,
     "score": 1,
     "judge": 1,
-    "filter": 1,
+    "filter": 2,
     "metadata": 1,
     "subset": 1,
     "mix": 3,
     "classical": 3,  # of mixes with classically augmented images
     "train": 3,
     "study": 4,
-    "report": 3,
+    "report": 4,
     "provenance": 1,
 }
