@@ -182,8 +182,17 @@ def label() -> tuple[Inputs, Inputs, dict]:
     out = "results/real/big/train"
     return (
         {"manifest": f"{out}/manifest.csv"},
-        {"labels": f"{out}/labels.csv", "rejected": f"{out}/rejected_labels.csv"},
-        {"folder": str(REAL / "train"), "task": "detection", "classes": CLASSES},
+        {
+            "labels": f"{out}/labels.csv",
+            "rejected": f"{out}/rejected_labels.csv",
+            "summary": f"{out}/labels.yaml",
+        },
+        {
+            "folder": str(REAL / "train"),
+            "task": "detection",
+            "classes": CLASSES,
+            "kpt_shape": None,
+        },
     )
 
 

@@ -9,7 +9,7 @@ checkout.
 STAGE = {
     "prepare": 1,
     "scan": 2,
-    "label": 1,
+    "label": 2,
     "condition": 2,
     "vary": 3,
     "plan": 2,

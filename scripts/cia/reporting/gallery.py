@@ -149,7 +149,8 @@ def describe_set(image_set: ImageSet, pictures: Pictures) -> dict:
 
     Images are in the order of their ids, which decides between equal scores, and every list has one
     entry per image. Texts that many images share stand once, in `values`, and `index` refers to
-    them. A label is null where an image has none. Scores are float64, little-endian, base64: exact to the last bit, and room for NaN.
+    them. A label is null where an image has none. Scores are float64, little-endian, base64: exact
+    to the last bit, and room for NaN.
     """
     images = image_set.manifest[["id", "image"]].merge(
         image_set.plan.drop(columns=["width", "height"]), on="id", validate="one_to_one"
