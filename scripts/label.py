@@ -4,7 +4,7 @@ import logging
 
 from cia.files import write_yaml
 from cia.jobs import run
-from cia.labels import few_words, read_labels, reduced_words, summarize_labels
+from cia.labels import FEW, few_words, read_labels, reduced_words, summarize_labels
 from cia.scanning import log_rejected, require_few
 from cia.tables import read_table, write_table
 
@@ -21,7 +21,7 @@ def main(job):
     summary = summarize_labels(labels, params.task, params.classes)
     if words := reduced_words(summary.get("reduced", {})):
         logger.warning("%s: %s", params.folder, words)
-    if words := few_words(summary["classes"]):
+    if words := few_words(summary["classes"], FEW if job.wildcards.split == "train" else 1):
         logger.warning("%s: classes with few examples, or none: %s", params.folder, words)
     write_table(job.output.rejected, labels.rejected, "rejected")
     write_table(job.output.labels, labels.rows, "labels")

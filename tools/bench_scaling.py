@@ -337,7 +337,7 @@ def run_stage(name: str) -> None:
     inputs, outputs, params = STAGES[name]()
     job = SimpleNamespace(
         rule=name,
-        wildcards=Job(dataset="big", controlnet="tiny_canny"),
+        wildcards=Job(dataset="big", controlnet="tiny_canny", split="train"),
         input=Job(**inputs),
         output=Job(**outputs),
         params=Job(**params),
@@ -355,6 +355,7 @@ def small_splits() -> None:
         for name in ("scan", "label"):
             inputs, outputs, params = (swap(part, split) for part in STAGES[name]())
             job = SimpleNamespace(
+                wildcards=Job(split=split),
                 input=Job(**inputs),
                 output=Job(**outputs),
                 params=Job(**params),

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("cia")
 
 FEW = 5
-"""Below so many examples, a class is said to have few."""
+"""Below so many training examples, a class is said to have few."""
+
+_MOST_NAMED = 10
+"""Classes to name in a message; those with the fewest examples come first."""
 
 Objects = list[tuple[str, tuple[float, float, float, float]]]
 """Class index and box (left, top, right, bottom in pixels) of each labeled object."""
@@ -227,19 +230,19 @@ def summarize_labels(labels: Labels, task: str, classes: Sequence[str]) -> dict:
     return numbers
 
 
-def few_words(counts: Mapping[str, int], most: int = 10) -> str:
+def few_words(counts: Mapping[str, int], enough: int = FEW) -> str:
     """Name the classes that have few examples, with their number; "" if there are none.
 
     Parameters
     ----------
     counts : mapping
         Class to number of examples.
-    most : int
-        How many to name; those with the fewest come first.
+    enough : int
+        From how many on they are not few.
     """
-    few = sorted((count, name) for name, count in counts.items() if count < FEW)
-    named = ", ".join(f"{name} {count}" for count, name in few[:most])
-    return named + (f", and {len(few) - most} more" if len(few) > most else "")
+    few = sorted((count, name) for name, count in counts.items() if count < enough)
+    named = ", ".join(f"{name} {count}" for count, name in few[:_MOST_NAMED])
+    return named + (f", and {len(few) - _MOST_NAMED} more" if len(few) > _MOST_NAMED else "")
 
 
 def reduced_words(reduced: Mapping[str, int]) -> str:

@@ -298,9 +298,11 @@ def test_a_reduction_to_boxes_is_said(tmp_path, caplog):
             folder=tmp_path, task="detection", classes=["thing"], kpt_shape=None
         ),
         resources=SimpleNamespace(max_rejected="0"),
+        wildcards=SimpleNamespace(split="val"),
     )
     script.main(job)
     assert "3 polygons became boxes: masks and keypoints are not used yet" in caplog.text
+    assert "few examples" not in caplog.text  # to measure a class, one is enough
     assert read_yaml(outputs["summary"])["reduced"] == {"polygons": 3, "keypoints": 0}
 
 
@@ -317,6 +319,7 @@ def test_label_script(source, tmp_path, caplog):
         ),
         params=SimpleNamespace(folder=source, task="detection", classes=CLASSES, kpt_shape=None),
         resources=SimpleNamespace(max_rejected="0.34"),
+        wildcards=SimpleNamespace(split="train"),
     )
     script.main(job)
     table = read_table(tmp_path / "labels.csv", "labels")

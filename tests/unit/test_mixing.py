@@ -407,7 +407,7 @@ def test_a_synthetic_image_without_known_ancestor_is_refused():
         require_from_train(synthetic, ancestors(("train0", "1")), train)
 
 
-def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkeypatch):
+def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkeypatch, caplog):
     """A recombined image descends from several pictures, and one of another split is enough."""
     monkeypatch.chdir(tmp_path)
     inputs = {}
@@ -448,9 +448,12 @@ def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkey
     job = SimpleNamespace(
         input=InputFiles(fromdict=inputs),
         output=SimpleNamespace(dataset="mix/dataset.csv", summary="mix/mix.yaml"),
-        params=SimpleNamespace(task="classification", classes=["a"], settings=settings, seed=0),
+        params=SimpleNamespace(
+            task="classification", classes=["a", "b"], settings=settings, seed=0
+        ),
     )
     script.main(job)  # s1, which is not selected, may come from anywhere
+    assert "Classes with few training examples, or none: b 0, a 3" in caplog.text
     entries = read_table("mix/dataset.csv", "mixed")
     assert entries.loc[entries["origin"] == "synthetic", "id"].tolist() == ["s0"]
     ancestors[1] = ("s0", "val0")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from cia.labels import few_words, reduced_words
+from cia.labels import FEW, few_words, reduced_words
 from cia.reporting.tables import Part, Table, format_number
 
 _MOST_CLASSES = 8
@@ -53,15 +53,11 @@ def _counts(entry: Mapping) -> dict[str, int]:
 def _points(dataset: str, splits: Mapping[str, Mapping]) -> list[str]:
     points = []
     for split, entry in splits.items():
-        if split == "train" and (words := few_words(entry["classes"])):
+        words = few_words(entry["classes"], FEW if split == "train" else 1)
+        if words and split == "train":
             points.append(f"{dataset}: classes with few training examples, or none: {words}.")
-        none = [name for name, count in entry["classes"].items() if count == 0]
-        if split != "train" and none:
-            more = f" and {len(none) - 5} more" if len(none) > 5 else ""
-            points.append(
-                f"{dataset}: {split} has no example of {', '.join(none[:5])}{more}: "
-                "nothing is measured of it."
-            )
+        elif words:
+            points.append(f"{dataset}: {split} can't tell how well these are learned: {words}.")
         if words := reduced_words(entry.get("reduced", {})):
             points.append(f"{dataset}: in {split}, {words}.")
     return points
