@@ -6,6 +6,7 @@ rule label:
     output:
         labels=f"results/{REAL}/labels.csv",
         rejected=f"results/{REAL}/rejected_labels.csv",
+        summary=f"results/{REAL}/labels.yaml",
     log:
         "logs/label/{dataset}/{split}.log",
     benchmark:
@@ -26,6 +27,7 @@ rule label:
         folder=lambda wildcards: f"data/real/{wildcards.dataset}/{wildcards.split}",
         task=get_dataset("task"),
         classes=get_dataset("classes"),
+        kpt_shape=get_dataset("kpt_shape"),
         fingerprint=get_fingerprint("labels"),
         version=STAGE["label"],
     script:

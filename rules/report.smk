@@ -237,6 +237,7 @@ rule summary:
         metrics=MEASURED,
         arms=ARMS,
         baselines=BASELINES,
+        labels=LABELED,
         version=STAGE["report"],
     script:
         "../scripts/summary.py"

@@ -12,6 +12,11 @@ MEASURED = [
     for entry in REPORTED
     for name in entry["features"]
 ]
+LABELED = [
+    {"dataset": name, "split": split}
+    for name in dict.fromkeys(entry["dataset"] for entry in REPORTED)
+    for split in SPLITS
+]
 TRAINED = {arm["mix"] for arm in ARMS}
 BASELINES = [
     name
@@ -102,6 +107,7 @@ def get_summary_inputs():
         "metrics": [f"{root}/metrics/{{features}}.yaml".format(**entry) for entry in MEASURED],
         "models": get_models(),
         "mixes": [f"{MIX}/mix.yaml".format(**arm) for arm in ARMS],
+        "labels": [f"results/{REAL}/labels.yaml".format(**entry) for entry in LABELED],
         "figures": get_figures(),
     }
 

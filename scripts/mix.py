@@ -1,5 +1,6 @@
 """Put real and selected synthetic images together as one training set."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pandas as pd
 
 from cia.files import write_yaml
 from cia.jobs import run
+from cia.labels import few_words
 from cia.made import forget, record
 from cia.mixing import (
     YOLO_FILES,
@@ -20,6 +22,8 @@ from cia.mixing import (
     write_mix,
 )
 from cia.tables import read_table
+
+logger = logging.getLogger("cia")
 
 SPLITS = ("train", "val", "test")
 PICTURE = ("id", "image", "sha256")
@@ -56,6 +60,8 @@ def main(job):
     shutil.rmtree(drawn, ignore_errors=True)
     asked = asked_synthetic(settings, len(splits["train"]))
     summary = summarize(entries, settings, asked, job.params.task, job.params.classes)
+    if words := few_words({name: sum(of.values()) for name, of in summary["classes"].items()}):
+        logger.warning("Classes with few training examples, or none: %s", words)
     left_out = {name: len(manifests[name]) - len(splits[name]) for name in SPLITS}
     tables = [*manifests.values()]
     if synthetic is not None:

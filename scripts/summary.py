@@ -28,9 +28,17 @@ def main(job):
         contents.append(read_yaml(path))
         if mix not in shortages:  # one training set has several seeds and trainers
             shortages[mix] = shortage(arm, read_yaml(mix))
+    labels = [
+        {**entry, **read_yaml(path)}
+        for entry, path in zip(job.params.labels, job.input.labels, strict=True)
+    ]
     arms = {key: collect_arms(*models) for key, models in groups.items()}
     parts = summarize(
-        list(sets.values()), arms, job.params.baselines, list(filter(None, shortages.values()))
+        list(sets.values()),
+        arms,
+        job.params.baselines,
+        list(filter(None, shortages.values())),
+        labels,
     )
     write_text(job.output.summary, markdown_page("Summary", parts))
     write_text(job.output.html, html_page("Summary", parts))

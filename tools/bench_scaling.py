@@ -99,7 +99,7 @@ def make_pictures(folder: Path, seed: int) -> list[Path]:
     rng = np.random.default_rng(seed)
     paths = [folder / f"{number}.png" for number in range(FILES)]
     for path in paths:
-        save_png(path, rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        save_png(path, rng.integers(0, 256, (12, 12, 3), dtype=np.uint8))
     return paths
 
 
@@ -210,8 +210,17 @@ def label() -> tuple[Inputs, Inputs, dict]:
     out = "results/real/big/train"
     return (
         {"manifest": f"{out}/manifest.csv"},
-        {"labels": f"{out}/labels.csv", "rejected": f"{out}/rejected_labels.csv"},
-        {"folder": str(REAL / "train"), "task": "detection", "classes": CLASSES},
+        {
+            "labels": f"{out}/labels.csv",
+            "rejected": f"{out}/rejected_labels.csv",
+            "summary": f"{out}/labels.yaml",
+        },
+        {
+            "folder": str(REAL / "train"),
+            "task": "detection",
+            "classes": CLASSES,
+            "kpt_shape": None,
+        },
     )
 
 
@@ -359,7 +368,7 @@ def run_stage(name: str) -> None:
     inputs, outputs, params = STAGES[name]()
     job = SimpleNamespace(
         rule=name,
-        wildcards=Job(dataset="big", controlnet="tiny_canny"),
+        wildcards=Job(dataset="big", controlnet="tiny_canny", split="train"),
         input=Job(**inputs),
         output=Job(**outputs),
         params=Job(**params),
@@ -377,6 +386,7 @@ def small_splits() -> None:
         for name in ("scan", "label"):
             inputs, outputs, params = (swap(part, split) for part in STAGES[name]())
             job = SimpleNamespace(
+                wildcards=Job(split=split),
                 input=Job(**inputs),
                 output=Job(**outputs),
                 params=Job(**params),

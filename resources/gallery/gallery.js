@@ -100,16 +100,22 @@ function prepare(number) {
   return prepared.get(number);
 }
 
-/** The classes that a label names, and its boxes as left, top, width, height, and class name. */
+const NO_OBJECT = [""];
+
+/**
+ * The classes that a label names, those whose quotas it counts for (to show no object is one of its
+ * own, to have no label is none), and its boxes as left, top, width, height, and class name.
+ */
 function parseLabel(set, label) {
-  const lines = label.split("\n").filter((line) => line.trim());
+  const lines = (label ?? "").split("\n").filter((line) => line.trim());
   const classes = new Set(lines.map((line) => line.split(/\s+/)[0]));
-  if (set.task !== "detection") return { classes, boxes: [] };
+  const quotas = classes.size || label === null ? [...classes] : NO_OBJECT;
+  if (set.task !== "detection") return { classes, quotas, boxes: [] };
   const boxes = lines.map((line) => {
     const [name, cx, cy, width, height] = line.split(/\s+/).map(Number);
     return { left: cx - width / 2, top: cy - height / 2, width, height, name: set.classes[name] ?? name };
   });
-  return { classes, boxes };
+  return { classes, quotas, boxes };
 }
 
 const labelOf = (set, image) => set.boxes[set.label.index[image]];
@@ -158,12 +164,12 @@ function select(set, { method, score, order, value, perClass }) {
 function selectPerClass(set, best, method, value, kept) {
   const totals = new Map();
   for (const image of best) {
-    for (const name of labelOf(set, image).classes) totals.set(name, (totals.get(name) ?? 0) + 1);
+    for (const name of labelOf(set, image).quotas) totals.set(name, (totals.get(name) ?? 0) + 1);
   }
   if (method === "top_k") value = Math.ceil(value / Math.max(1, totals.size));
   const left = new Map([...totals].map(([name, total]) => [name, quota(method, value, total)]));
   for (const image of best) {
-    const names = [...labelOf(set, image).classes];
+    const names = labelOf(set, image).quotas;
     if (names.some((name) => left.get(name) > 0)) {
       kept[image] = 1;
       for (const name of names) left.set(name, left.get(name) - 1);

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,11 +106,24 @@ def augment(pixels: np.ndarray, boxes: str, settings: dict, key: tuple) -> tuple
     return moved["image"].permute(1, 2, 0).contiguous().numpy(), lines
 
 
+class _HorizontalFlip(v2.RandomHorizontalFlip):
+    """Mirrors points as edges between pixels, x to W - x, as the affine transform takes them.
+
+    torchvision's mirrors them as pixels' indices, x to W - 1 - x.
+    """
+
+    def transform(self, value: Any, params: dict[str, Any]) -> Any:
+        mirrored = super().transform(value, params)
+        if not isinstance(value, tv_tensors.KeyPoints):
+            return mirrored
+        return tv_tensors.wrap(mirrored + torch.tensor([1.0, 0.0]), like=mirrored)
+
+
 def _transform(settings: dict, fill: list[float]) -> v2.Transform:
     jitter = (settings[name] for name in ("brightness", "contrast", "saturation", "hue"))
     return v2.Compose(
         [
-            v2.RandomHorizontalFlip(settings["flip"]),
+            _HorizontalFlip(settings["flip"]),
             v2.RandomAffine(
                 settings["rotation"],
                 translate=(settings["translate"],) * 2,

@@ -69,6 +69,17 @@ def _full_disk(error: Exception, path: Path) -> OSError | None:
     return OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({error})", str(path))
 
 
+def link_file(source: str | Path, target: str | Path) -> None:
+    """Make a hard link to a file; where a symlink leads to it, to the file and not to the link.
+
+    Raises
+    ------
+    OSError
+        As `os.link`, where the file system has no such link.
+    """
+    os.link(os.path.realpath(source) if os.path.islink(source) else source, target)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
     with atomic_path(path) as partial:

@@ -14,6 +14,9 @@ from cia.tables import COLUMNS
 
 logger = logging.getLogger("cia")
 
+_NO_OBJECT = frozenset({""})
+"""The classes of a picture that shows no object."""
+
 SCORED = ("top_k", "top_p", "threshold", "band")
 """The methods that need a score."""
 
@@ -147,10 +150,13 @@ def _quota(settings: dict, available: int) -> int:
 def _keep_per_class(table, settings, labels) -> pd.DataFrame:
     """Fill each class's quota, best first; an image counts for every class that it shows.
 
-    A count is shared out evenly among the classes; a share applies to each class's own images.
+    A count is shared out evenly among the classes; a share applies to each class's own images. To
+    show no object is a class of its own; an image without valid label has none, and is not kept.
     """
     classes = dict(zip(labels["id"], map(_classes, labels["label"]), strict=True))
     shown = table["id"].map(lambda id_: classes.get(id_, frozenset()))
+    if without := sum(not names for names in shown):
+        logger.warning("%d of %d images have no valid label; none is kept.", without, len(table))
     found = sorted({name for names in shown for name in names})
     if settings["method"] == "top_k" or settings["value"] > 1:
         settings = {**settings, "value": math.ceil(settings["value"] / max(1, len(found)))}
@@ -166,7 +172,7 @@ def _keep_per_class(table, settings, labels) -> pd.DataFrame:
 
 
 def _classes(label: str) -> frozenset[str]:
-    return frozenset(line.split()[0] for line in label.splitlines() if line.strip())
+    return frozenset(line.split()[0] for line in label.splitlines()) or _NO_OBJECT
 
 
 def _at_least_as_good(scores: pd.Series, settings: dict) -> pd.Series:

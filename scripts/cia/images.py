@@ -3,7 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +14,9 @@ from cia.files import atomic_path
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 """Suffixes (lower case) of the files that count as pictures."""
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+"""The bytes that a PNG file begins with."""
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 """The decoders that may open them, whatever the suffix says."""
@@ -75,14 +78,45 @@ def check_image(path: str | Path | BinaryIO) -> tuple[int, int]:
     with _decoded(path) as image:
         if image.mode != "RGB":
             to_rgb(image)
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _ON_ITS_SIDE
-        return image.size[::-1] if turned else image.size
+        return image.size[::-1] if orientation(image) in _ON_ITS_SIDE else image.size
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the orientation that a PIL image's EXIF tells, or else its XMP, or else 1."""
+    return image.getexif().get(ExifTags.Base.Orientation, 1)
+
+
+def check_png(content: bytes) -> None:
+    """Check the chunks of a PNG file: Pillow shows what other readers take for damaged.
+
+    Raises
+    ------
+    OSError
+        If a chunk's checksum is wrong, or the file ends before its end mark.
+    """
+    view, at = memoryview(content), len(PNG_SIGNATURE)
+    while (start := at + 8) + 4 <= len(view):
+        end = start + int.from_bytes(view[at : at + 4], "big")
+        if end + 4 > len(view):
+            break
+        kind = bytes(view[at + 4 : start])
+        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+            name = kind.decode("ascii", "backslashreplace")
+            raise OSError(f"a damaged PNG (the checksum of its {name} chunk is wrong)")
+        if kind == b"IEND":
+            return
+        at = end + 4
+    raise OSError("a PNG that was cut off (its end, IEND, is missing)")
 
 
 @contextmanager
 def _decoded(path: str | Path | BinaryIO) -> Iterator[Image.Image]:
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        # Opened here: of a path, Pillow maps some TIFFs into memory and forgets to turn them.
+        with (
+            open(path, "rb") if isinstance(path, str | Path) else nullcontext(path) as file,
+            Image.open(file, formats=_FORMATS) as image,
+        ):
             image.load()
             yield image
     except _DECODER_ERRORS as error:

@@ -7,12 +7,14 @@ import logging
 import math
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cia.errors import UserError
 from cia.files import write_texts
+from cia.label_lines import KEYPOINTS, POLYGON, LineReader, box_line
 from cia.scanning import expected_layout, printable, read_text
 
 if TYPE_CHECKING:
@@ -20,17 +22,44 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("cia")
 
-TOLERANCE = 1e-6
-"""How far a box may stick out of its picture, as a share of the side: rounding to 6 decimals."""
+FEW = 5
+"""Below so many training examples, a class is said to have few."""
 
+_MOST_NAMED = 10
+"""Classes to name in a message; those with the fewest examples come first."""
 
 Objects = list[tuple[str, tuple[float, float, float, float]]]
 """Class index and box (left, top, right, bottom in pixels) of each labeled object."""
 
 
+class Labels(NamedTuple):
+    """The labels of a source.
+
+    Attributes
+    ----------
+    rows : list of dict
+        id, label, in the order of the pictures; see `parse_boxes` and `parse_class` for the label.
+    rejected : list of dict
+        file, reason; strays of labels/ come last.
+    unusable : int
+        How many pictures have no valid label.
+    kinds : mapping
+        For detection, how many lines were what, see `cia.label_lines`.
+    """
+
+    rows: list[dict]
+    rejected: list[dict]
+    unusable: int
+    kinds: Mapping[str, int]
+
+
 def read_labels(
-    folder: str | Path, ids: Sequence[str], task: str, classes: Sequence[str]
-) -> tuple[list[dict], list[dict], int]:
+    folder: str | Path,
+    ids: Sequence[str],
+    task: str,
+    classes: Sequence[str],
+    kpt_shape: Sequence[int] | bool | None = None,
+) -> Labels:
     """Read and check the label files of a source.
 
     A file with one bad line is rejected whole: its picture would teach that the object which the
@@ -46,25 +75,20 @@ def read_labels(
         `detection` or `classification`.
     classes : sequence of str
         Class names in index order.
-
-    Returns
-    -------
-    rows : list of dict
-        id, label, in the order of `ids`; see `parse_boxes` and `parse_class` for the label.
-    rejected : list of dict
-        file, reason; strays of labels/ come last.
-    unusable : int
-        How many pictures have no valid label.
+    kpt_shape : sequence of int, False or None
+        See `cia.label_lines.LineReader`.
 
     Raises
     ------
     UserError
-        If there is no labels/ in the folder, or the class names are ambiguous.
+        If there is no labels/ in the folder, the class names are ambiguous, or what look like
+        polygons may be boxes with keypoints.
     """
     labels = Path(folder) / "labels"
     if not labels.is_dir():
         raise UserError(f"{labels} does not exist. {expected_layout(folder)}")
-    parse = label_parser(task, classes)
+    reader = LineReader(kpt_shape)
+    parse = label_parser(task, classes, reader)
     rows, rejected = [], []
     for id_ in ids:
         path = labels / f"{id_}.txt"
@@ -73,11 +97,14 @@ def read_labels(
         except ValueError as error:
             reason = str(error) if path.is_file() else "the label file is missing"
             rejected.append({"file": path.as_posix(), "reason": reason})
+    reader.require_clear(labels.as_posix())
     unusable = len(rejected)
-    return rows, rejected + _strays(labels, set(ids)), unusable
+    return Labels(rows, rejected + _strays(labels, set(ids)), unusable, reader.kinds)
 
 
-def label_parser(task: str, classes: Sequence[str]) -> Callable[[str], str]:
+def label_parser(
+    task: str, classes: Sequence[str], reader: LineReader | None = None
+) -> Callable[[str], str]:
     """Return the function that turns a label file's text into a label, or raises ValueError.
 
     Raises
@@ -91,38 +118,42 @@ def label_parser(task: str, classes: Sequence[str]) -> Callable[[str], str]:
                 f"classes: {name!r} is the name of class {index}, so {name!r} in a label file is "
                 f"ambiguous; rename it, say to 'class {name}'"
             )
-    parse = {"detection": parse_boxes, "classification": parse_class}[task]
-    return lambda text: parse(text, classes)
+    if task == "classification":
+        return lambda text: parse_class(text, classes)
+    return lambda text: parse_boxes(text, classes, reader)
 
 
-def parse_boxes(text: str, classes: Sequence[str]) -> str:
-    """Check YOLO lines and return them in one form.
+def parse_boxes(text: str, classes: Sequence[str], reader: LineReader | None = None) -> str:
+    """Check YOLO lines and return their boxes in one form.
 
-    A line is `class cx cy w h`, or a polygon `class x1 y1 x2 y2 x3 y3 ...`, which becomes its
-    bounding box. The class is an index or a name.
+    The class is an index or a name; for the numbers after it see `cia.label_lines`.
 
     Returns
     -------
     str
-        One line `class cx cy w h` per box, with the class index and 6 decimals; "" if the file is
-        empty, which means that the picture holds no object.
+        One line `class cx cy w h` per box, with the class index; "" if the file is empty, which
+        means that the picture holds no object.
 
     Raises
     ------
     ValueError
         If a line is not such a line; the message has the line numbers.
     """
-    boxes, problems = [], []
+    reader = reader or LineReader()
+    boxes, kinds, problems = [], [], []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            boxes.append(_box_line(line, classes))
+            kind, box = _box_of_line(line, classes, reader)
+            boxes.append(box)
+            kinds.append(kind)
         except ValueError as error:
             problems.append(f"line {number}: {error}")
     if problems:
         more = f"; and {len(problems) - 3} more lines" if len(problems) > 3 else ""
         raise ValueError("; ".join(problems[:3]) + more)
+    reader.kinds.update(kinds)
     return "\n".join(boxes)
 
 
@@ -179,6 +210,48 @@ def inherit_labels(
     return rows, unlabeled
 
 
+def summarize_labels(labels: Labels, task: str, classes: Sequence[str]) -> dict:
+    """Return the numbers of a source's labels, as plain data.
+
+    Returns
+    -------
+    dict
+        pictures; classes (name to objects, or to pictures of a classification); for detection also
+        backgrounds (pictures without objects) and reduced (kind of line to how many gave no more
+        than their box).
+    """
+    texts = [row["label"] for row in labels.rows]
+    counts = Counter(line.split()[0] for text in texts for line in text.splitlines())
+    numbers = {"pictures": len(texts)}
+    numbers["classes"] = {name: counts[str(index)] for index, name in enumerate(classes)}
+    if task == "detection":
+        numbers["backgrounds"] = texts.count("")
+        numbers["reduced"] = {kind: labels.kinds[kind] for kind in (POLYGON, KEYPOINTS)}
+    return numbers
+
+
+def few_words(counts: Mapping[str, int], enough: int = FEW) -> str:
+    """Name the classes that have few examples, with their number; "" if there are none.
+
+    Parameters
+    ----------
+    counts : mapping
+        Class to number of examples.
+    enough : int
+        From how many on they are not few.
+    """
+    few = sorted((count, name) for name, count in counts.items() if count < enough)
+    named = ", ".join(f"{name} {count}" for count, name in few[:_MOST_NAMED])
+    return named + (f", and {len(few) - _MOST_NAMED} more" if len(few) > _MOST_NAMED else "")
+
+
+def reduced_words(reduced: Mapping[str, int]) -> str:
+    """Say what lines were reduced to boxes; "" if none were."""
+    lines = {POLYGON: "{} polygons became boxes", KEYPOINTS: "{} boxes lost their keypoints"}
+    named = [lines[kind].format(count) for kind, count in reduced.items() if count]
+    return " and ".join(named) + ": masks and keypoints are not used yet" if named else ""
+
+
 def name_objects(labels: "pd.DataFrame", classes: Sequence[str]) -> dict[str, list[str]]:
     """Return the class names of what each labeled picture shows, by id.
 
@@ -233,30 +306,16 @@ def write_objects(objects: Objects, size: tuple[int, int]) -> str:
     for index, (left, top, right, bottom) in objects:
         cx, width = (left + right) / 2 / size[0], (right - left) / size[0]
         cy, height = (top + bottom) / 2 / size[1], (bottom - top) / size[1]
-        lines.append(" ".join([index, *(f"{value:.6f}" for value in (cx, cy, width, height))]))
+        lines.append(box_line(index, (cx, cy), (width, height)))
     return "\n".join(lines)
 
 
-def _box_line(line: str, classes: Sequence[str]) -> str:
+def _box_of_line(line: str, classes: Sequence[str], reader: LineReader) -> tuple[str, str]:
     name, values = _split_line(line, classes)
     index = _class_index(name, classes)
-    if len(values) == 4:
-        cx, cy, width, height = values
-        if width <= 0 or height <= 0:
-            raise ValueError(f"a box of no area (width {width:g}, height {height:g})")
-        sides = cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
-    elif len(values) >= 6 and len(values) % 2 == 0:
-        xs, ys = values[0::2], values[1::2]
-        sides = min(xs), min(ys), max(xs), max(ys)
-    else:
-        raise ValueError(
-            f"{len(values)} numbers after the class; 4 (cx cy w h) or a polygon are expected"
-        )
-    left, top, right, bottom = _inside(sides)
-    if right <= left or bottom <= top:
-        raise ValueError("a polygon of no area")
-    box = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
-    return " ".join([str(index), *(f"{value:.6f}" for value in box)])
+    kind, (left, top, right, bottom) = reader.read(values)
+    center, sides = ((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)
+    return kind, box_line(index, center, sides)
 
 
 def _split_line(line: str, classes: Sequence[str]) -> tuple[str, list[float]]:
@@ -294,14 +353,6 @@ def _class_index(name: str, classes: Sequence[str]) -> int:
 
 def _is_index(name: str) -> bool:
     return name.isascii() and name.isdigit()
-
-
-def _inside(sides: Sequence[float]) -> list[float]:
-    for side in sides:
-        if not -TOLERANCE <= side <= 1 + TOLERANCE:
-            numbers = ", ".join(f"{value:g}" for value in sides)
-            raise ValueError(f"sticks out of the picture (left, top, right, bottom: {numbers})")
-    return [min(max(side, 0.0), 1.0) for side in sides]
 
 
 def _strays(labels: Path, ids: set[str]) -> list[dict]:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import shutil
+import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,14 +13,29 @@ import pandas as pd
 from PIL import ExifTags, Image
 
 from cia.errors import UserError
-from cia.files import write_text, write_texts, write_yaml
-from cia.images import load_image, save_png
+from cia.files import link_file, write_text, write_texts, write_yaml
+from cia.images import PNG_SIGNATURE, load_image, orientation, save_png
 from cia.tables import COLUMNS, write_table
 
 logger = logging.getLogger("cia")
 
-_PNG_HEAD = 4096
-"""Bytes of a PNG to look at: header and texts, which stand before the pixels."""
+_JPEGS = ("JPEG", "MPO")
+_TIFF_COMPRESSIONS = {
+    "raw",
+    "packbits",
+    "tiff_lzw",
+    "tiff_adobe_deflate",
+    "tiff_deflate",
+    "jpeg",
+    "group4",
+}
+"""Those that OpenCV reads, by Pillow's names."""
+
+_EXIF_SHORT = 3
+"""EXIF's type of a 16-bit number."""
+
+_ORIENTATION_MARKS = (b"eXIf", b"exif", b"XML:com.adobe.xmp")
+"""What stands in a PNG that may tell its orientation, before its pixels or after them."""
 
 YOLO_FILES = ("data.yaml", "train.txt", "val.txt", "test.txt")
 
@@ -76,8 +92,9 @@ def choose_entries(
 def write_mix(folder: Path, entries: pd.DataFrame, task: str, classes: Sequence[str]) -> None:
     """Write a training set: dataset.csv, the pictures, and what YOLO needs for detection.
 
-    Pictures are hard links where the file system allows it, copies elsewhere, and PNGs of what
-    OpenCV, and so ultralytics, would read otherwise than `load_image`. A label's path mirrors its
+    Pictures are hard links where the file system allows it (of symlinked ones to the real file),
+    copies elsewhere, and PNGs of what OpenCV, and so ultralytics, would read otherwise than
+    `load_image`. A label's path mirrors its
     picture's, with the last `images` as `labels`. No file names an absolute path.
 
     Parameters
@@ -294,39 +311,61 @@ def _label_path(image: str) -> str:
 def _is_read_otherwise(path: str) -> bool:
     """Whether OpenCV, or ultralytics around it, makes other pixels of a file than `load_image`.
 
-    OpenCV drops the alpha channel instead of laying the picture on white, leaves turned WebP
-    pictures turned, so that boxes would lie beside their objects, and can't read 32-bit ones.
-    ultralytics takes a JPEG with bytes after its end for damaged and encodes it again.
+    OpenCV drops the alpha channel instead of laying the picture on white, knows of an orientation
+    from a JPEG's EXIF alone, so that boxes would lie beside their objects, and can't read 32-bit
+    pictures, those of Lab colors, and some compressions of TIFF. ultralytics takes a JPEG with
+    bytes after its end for damaged and encodes it again.
     """
     try:
         with open(path, "rb") as file:
-            if _is_plain_png(file.read(_PNG_HEAD)):
-                return False
+            content = file.read(len(PNG_SIGNATURE))
+            is_png = content == PNG_SIGNATURE
+            content += file.read() if is_png else b""
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(
             f"{path} is gone since the images were checked. Put it back, or make it again: "
             "snakemake --cores all --forcerun generate (for a real one: scan)"
         ) from None
+    upright = is_png and not any(mark in content for mark in _ORIENTATION_MARKS)
+    if upright and _is_plain_png(content):
+        return False
     with Image.open(path) as image:
-        turned = image.format == "WEBP" and image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-        open_ended = image.format in ("JPEG", "MPO") and _last_bytes(path, 2) != b"\xff\xd9"
-        return turned or open_ended or image.has_transparency_data or image.mode in ("I", "F")
+        open_ended = image.format in _JPEGS and _last_bytes(path, 2) != b"\xff\xd9"
+        packed = image.format == "TIFF" and image.info.get("compression") not in _TIFF_COMPRESSIONS
+        odd = image.has_transparency_data or image.mode in ("I", "F", "LAB")
+        if open_ended or packed or odd:
+            return True
+        return not upright and orientation(image) != 1 and not _opencv_turns(image, path)
 
 
-def _is_plain_png(head: bytes) -> bool:
-    """Whether a file surely is a PNG of 8-bit RGB without transparency, by its first bytes.
+def _is_plain_png(content: bytes) -> bool:
+    """Whether a PNG surely is of 8-bit RGB without transparency, by its bytes.
 
     Pillow takes ten times as long to say so, and nearly all pictures of a large set are such.
     """
-    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR" or head[24:26] != b"\x08\x02":
+    if content[12:16] != b"IHDR" or content[24:26] != b"\x08\x02":
         return False
-    start = 8
-    while start + 8 <= len(head):
-        kind = head[start + 4 : start + 8]
+    start = len(PNG_SIGNATURE)
+    while start + 8 <= len(content):
+        kind = content[start + 4 : start + 8]
         if kind in (b"IDAT", b"tRNS"):
             return kind == b"IDAT"
-        start += 12 + int.from_bytes(head[start : start + 4], "big")
+        start += 12 + int.from_bytes(content[start : start + 4], "big")
     return False
+
+
+def _opencv_turns(image: Image.Image, path: str) -> bool:
+    """Whether OpenCV turns a picture as its orientation says.
+
+    It does for a JPEG, unless ultralytics reads it as a TIFF by its suffix, and if the first APP1
+    segment is EXIF's and has the orientation as a 16-bit number, of either byte order.
+    """
+    if image.format not in _JPEGS or path.lower().endswith((".tif", ".tiff")):
+        return False
+    first = next((data for segment, data in image.applist if segment == "APP1"), b"")
+    tag = (ExifTags.Base.Orientation, _EXIF_SHORT, 1, orientation(image))
+    entries = (struct.pack(order + "HHIH", *tag) for order in "<>")
+    return first.startswith(b"Exif\0\0") and any(entry in first for entry in entries)
 
 
 def _last_bytes(path: str, count: int) -> bytes:
@@ -337,7 +376,7 @@ def _last_bytes(path: str, count: int) -> bytes:
 
 def _link(source: str, target: str) -> None:
     try:
-        os.link(source, target)
+        link_file(source, target)
     except OSError:  # another file system, or one without hard links
         shutil.copy2(source, target)
 

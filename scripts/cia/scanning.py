@@ -17,13 +17,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cia.errors import UserError
-from cia.images import IMAGE_SUFFIXES, check_image
+from cia.images import IMAGE_SUFFIXES, PNG_SIGNATURE, check_image, check_png
 from cia.progress import track
 
 logger = logging.getLogger("cia")
 
 _UNFIT_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories of what breaks lists of files: control, surrogate, line separators."""
+
+SMALLEST_SIDE = 10
+"""Pixels that a side has at least: ultralytics trains on no smaller picture."""
+
+LONGEST_NAME = 255 - len("_v000000.png")
+"""Bytes that an id has at most: the longest name of a file made from it is that of a variant."""
 
 _BATCH = 32
 """Pictures that a process checks in one go: to hand over a small one takes as long as its check."""
@@ -83,8 +89,9 @@ class Scan:
 def scan_folder(folder: str | Path, threads: int = 1) -> Scan:
     """Decode every picture of a source and read its caption.
 
-    A picture's id is its file's stem. Hidden files are ignored. A caption that can't be read is
-    listed as rejected and the picture stays, with an empty caption.
+    A picture's id is its file's stem. Of hidden files, those with a picture's suffix are listed as
+    rejected. A caption that can't be read is listed as rejected and the picture stays, with an
+    empty caption.
 
     Parameters
     ----------
@@ -115,12 +122,12 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _scan(folder: Path, pool: Executor) -> Scan:
-    files = _visible_files(folder / "images")
+    files, hidden = _files(folder / "images")
     if not files:
         problem = "is empty" if (folder / "images").is_dir() else "does not exist"
         raise UserError(f"{folder / 'images'} {problem}. {expected_layout(folder)}")
     scan = Scan(pictures=len(files))
-    texts = _visible_files(folder / "captions")
+    texts, _ = _files(folder / "captions")
     captions = {file.stem: file.path for file in texts if _is_text(file)}
     checked = _check_all(_with_reasons(files), pool)
     for file, row, reason in track(checked, len(files), "pictures"):
@@ -131,6 +138,7 @@ def _scan(folder: Path, pool: Executor) -> Scan:
             scan.rows.append(row)
     scan.unusable = len(scan.rejected)
     _reject_stray_captions(scan, texts, {file.stem for file in files})
+    _reject_hidden_pictures(scan, hidden)
     scan.rows.sort(key=lambda row: row["id"])
     return scan
 
@@ -202,12 +210,14 @@ def printable(path: str | Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _visible_files(folder: Path) -> list[Entry]:
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        found = [_entry(entry) for entry in entries if not entry.name.startswith(".")]
-    return sorted(found)
+def _files(folder: Path) -> tuple[list[Entry], list[Entry]]:
+    """Return what is in a folder, sorted: what is visible, and what a leading dot hides."""
+    visible, hidden = [], []
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                (hidden if entry.name.startswith(".") else visible).append(_entry(entry))
+    return sorted(visible), sorted(hidden)
 
 
 def _entry(entry: os.DirEntry) -> Entry:
@@ -243,6 +253,11 @@ def _unfit(file: Entry) -> str:
         unicodedata.category(letter) in _UNFIT_CATEGORIES for letter in file.stem
     ):
         return "its name has control characters or bytes that are not UTF-8"
+    if len(os.fsencode(file.stem)) > LONGEST_NAME:
+        return (
+            f"its name is too long for those of its variants: {len(os.fsencode(file.stem))} bytes "
+            f"without suffix; {LONGEST_NAME} are the most"
+        )
     return ""
 
 
@@ -272,9 +287,24 @@ def _check_picture(path: str) -> tuple[int, int, str] | str:
         if not content:
             return "an empty file"
         width, height = check_image(BytesIO(content))
+        if content.startswith(PNG_SIGNATURE):
+            check_png(content)
+    except FileNotFoundError:
+        return _missing(path)
     except OSError as error:
         return f"not a readable picture: {_one_line(error)}"
+    if min(width, height) < SMALLEST_SIDE:
+        return f"only {width} x {height} pixels; a side has at least {SMALLEST_SIDE}"
     return width, height, hashlib.sha256(content).hexdigest()
+
+
+def _missing(path: str) -> str:
+    if not os.path.islink(path):
+        return "gone since the folder was listed"
+    return (
+        f"a link to {printable(os.readlink(path))}, which is not there; fetch that file (git annex "
+        "get, dvc pull) or mend the link"
+    )
 
 
 def _one_line(error: OSError) -> str:
@@ -299,6 +329,16 @@ def _reject_stray_captions(scan: Scan, texts: Iterable[Entry], stems: set[str]) 
             _reject(scan, file.path, "not a .txt file")
         elif file.stem not in stems:
             _reject(scan, file.path, "a caption without picture")
+
+
+def _reject_hidden_pictures(scan: Scan, hidden: Iterable[Entry]) -> None:
+    """List hidden files that look like pictures; no more, since they may be another program's."""
+    for file in hidden:
+        name = os.path.basename(file.path)
+        if file.suffix not in IMAGE_SUFFIXES or name.startswith(".tmp-"):
+            continue
+        kind = "macOS' notes on another file (._)" if name.startswith("._") else "a hidden file"
+        _reject(scan, file.path, f"{kind}; if it is a picture of yours, rename it without the dot")
 
 
 def _reject(scan: Scan, path: str, reason: str) -> None:

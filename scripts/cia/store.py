@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from cia.errors import UserError
-from cia.files import atomic_path, is_full
+from cia.files import atomic_path, is_full, link_file
 
 logger = logging.getLogger("cia")
 
@@ -196,7 +196,7 @@ def place(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mktemp(dir=target.parent, prefix=".tmp-", suffix=target.suffix))
     try:
-        os.link(source, beside)
+        link_file(source, beside)
     except OSError as error:
         if error.errno not in _NO_LINK:
             raise

@@ -8,8 +8,8 @@ checkout.
 
 STAGE = {
     "prepare": 1,
-    "scan": 1,
-    "label": 1,
+    "scan": 2,
+    "label": 2,
     "condition": 2,
     "vary": 3,
     "plan": 2,
@@ -18,14 +18,14 @@ STAGE = {
     "metrics": 1,
     "score": 1,
     "judge": 1,
-    "filter": 1,
+    "filter": 2,
     "metadata": 1,
     "subset": 1,
-    "mix": 2,
-    "classical": 2,  # of mixes with classically augmented images
+    "mix": 3,
+    "classical": 3,  # of mixes with classically augmented images
     "train": 4,
     "test": 1,
     "study": 4,
-    "report": 3,
+    "report": 4,
     "provenance": 1,
 }

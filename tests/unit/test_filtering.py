@@ -82,8 +82,15 @@ def test_a_quota_per_class_keeps_the_best_of_each():
 def test_a_quota_per_class_counts_every_object_of_a_picture():
     boxes = ["0 .5 .5 .1 .1\n1 .2 .2 .1 .1", "0 .5 .5 .1 .1", "1 .5 .5 .1 .1", "", "1 .1 .1 .1 .1"]
     labels = pd.DataFrame({"id": list("abcde"), "label": boxes})
-    settings = {**TOP, "per_class": True, "method": "top_k", "value": 2}
-    assert kept(settings, labels=labels) == ["b", "c"]
+    settings = {**TOP, "per_class": True, "method": "top_k", "value": 3}
+    assert kept(settings, labels=labels) == ["b", "d", "c"]
+
+
+def test_a_quota_per_class_keeps_pictures_without_objects_and_none_without_label(caplog):
+    labels = pd.DataFrame({"id": list("bcde"), "label": ["0 .5 .5 .1 .1", "", "", "0 .5 .5 .1 .1"]})
+    settings = {**TOP, "per_class": True, "method": "top_p", "value": 0.5}
+    assert kept(settings, labels=labels) == ["b", "d"]
+    assert "1 of 5 images have no valid label" in caplog.text
 
 
 def test_an_unknown_score_is_named_with_those_there_are():

@@ -46,6 +46,20 @@ def test_exif_orientation_is_applied(tmp_path, picture, orientation):
     assert check_image(tmp_path / "a.png") == (48, 32)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK", "I;16"])
+def test_a_turned_tiff_is_upright_by_its_path_too(tmp_path, picture, mode):
+    """Pillow maps uncompressed ones of some modes into memory, and leaves those turned."""
+    gray = np.asarray(Image.fromarray(picture).convert("L"))
+    image = Image.fromarray(gray * np.uint16(257)) if mode == "I;16" else Image.fromarray(picture)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.convert(mode).save(tmp_path / "a.tif", exif=exif)
+    upright = load_image(tmp_path / "a.tif")
+    with open(tmp_path / "a.tif", "rb") as file:
+        np.testing.assert_array_equal(upright, load_image(file))
+    assert upright.shape[1::-1] == check_image(tmp_path / "a.tif") == picture.shape[:2]
+
+
 @pytest.mark.parametrize("mode", ["L", "1", "P", "LA"])
 def test_gray_and_palette_become_rgb(tmp_path, picture, mode):
     image = Image.fromarray(picture).convert(mode)

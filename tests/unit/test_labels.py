@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import label as script
 import label_generated
 from cia.errors import UserError
+from cia.files import read_yaml
 from cia.labels import (
     inherit_labels,
     label_parser,
@@ -19,7 +20,9 @@ from cia.labels import (
     parse_boxes,
     parse_class,
     read_labels,
+    read_objects,
     write_label_files,
+    write_objects,
 )
 from cia.tables import read_table, write_table
 
@@ -65,7 +68,9 @@ def test_a_polygon_becomes_its_box():
         ("dog 0.5 0.5 0.2 0.2", "no class 'dog'"),
         ("0 0.05 0.5 0.2 0.2", "sticks out"),
         ("0 0.5 0.95 0.2 0.2", "sticks out"),
-        ("0 320 240 64 64", "sticks out"),
+        ("0 320 240 64 64", "320 looks like pixels; divide by the picture's width and height"),
+        ("0 10 10 300 10 300 200", "300 looks like pixels"),
+        ("0 0.5 0.5 0.0000009 0.2", "no area"),
         ("0 0.5 0.5 0 0.2", "no area"),
         ("0 0.5 0.5 0.2 -0.2", "no area"),
         ("0 0.1 0.1 0.1 0.5 0.1 0.9", "no area"),
@@ -103,6 +108,31 @@ def test_a_box_that_was_written_reads_the_same(x1, y1, x2, y2, index):
     np.testing.assert_allclose(again, np.array(line.split(), float), atol=2e-6)
 
 
+@given(st.floats(1e-6, 1e-3), st.floats(1e-6, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_tiny_box_keeps_its_size_for_us_and_for_32_bit_numbers(width, height, x, y):
+    cx, cy = width / 2 + x * (1 - width), height / 2 + y * (1 - height)
+    written = parse_boxes(f"0 {cx!r} {cy!r} {width!r} {height!r}", CLASSES)
+    numbers = np.array(written.split()[1:], float)
+    np.testing.assert_allclose(numbers[2:], [width, height], rtol=0.006)
+    np.testing.assert_allclose(numbers[:2], [cx, cy], atol=5.1e-7)
+    assert parse_boxes(written, CLASSES).count(" ") == 4  # none sticks out, none is of no area
+    center, sides = np.split(numbers.astype(np.float32), 2)
+    assert np.all(center + sides / 2 > center - sides / 2)
+
+
+def test_a_moved_tiny_box_keeps_its_size():
+    line = write_objects([("3", (10.0, 20.0, 11.0, 40.0))], (100_000, 400))
+    assert line == "3 0.0001050 0.075000 0.0000100 0.050000"
+    ((index, box),) = read_objects(line, (100_000, 400))
+    assert index == "3" and box == pytest.approx((10.0, 20.0, 11.0, 40.0), abs=0.01)
+
+
+def test_a_box_that_six_decimals_hold_is_written_as_ever():
+    for side in (0.5, 0.0123456, 0.0001):
+        line = f"0 0.500000 0.250000 {side:.6f} 0.100000"
+        assert parse_boxes(line, CLASSES) == line
+
+
 def test_classes():
     assert parse_class("car\n", CLASSES) == "0"
     assert parse_class("\n 2 \n", CLASSES) == "2"
@@ -136,7 +166,7 @@ def source(tmp_path):
 
 def test_read_labels_gives_rows_in_order_and_a_reason_for_the_rest(source):
     ids = ["a b.c", "bad", "empty", "latin", "missing"]
-    rows, rejected, unusable = read_labels(source, ids, "detection", CLASSES)
+    rows, rejected, unusable, kinds = read_labels(source, ids, "detection", CLASSES)
     assert [row["id"] for row in rows] == ["a b.c", "empty"]
     assert rows[1]["label"] == ""
     found = {os.path.basename(row["file"]): row["reason"] for row in rejected}
@@ -149,7 +179,7 @@ def test_read_labels_gives_rows_in_order_and_a_reason_for_the_rest(source):
     ]
     assert "line 2" in found["bad.txt"] and "UTF-8" in found["latin.txt"]
     assert "missing" in found["missing.txt"] and "without" in found["orphan.txt"]
-    assert unusable == 3
+    assert unusable == 3 and kinds == {"boxes": 1}  # not the good line of a file that is not
 
 
 def test_a_label_that_misses_its_picture_by_a_hair_is_told_why(tmp_path):
@@ -157,7 +187,7 @@ def test_a_label_that_misses_its_picture_by_a_hair_is_told_why(tmp_path):
     for name in ("upper.TXT", "gro\u0308\u00dfe.txt", "other.txt"):
         (tmp_path / "labels" / name).write_text("car\n")
     ids = ["gr\u00f6\u00dfe", "upper"]  # the first in one character, its label's in two
-    rows, rejected, unusable = read_labels(tmp_path, ids, "classification", CLASSES)
+    rows, rejected, unusable, _ = read_labels(tmp_path, ids, "classification", CLASSES)
     reasons = {os.path.basename(row["file"]): row["reason"] for row in rejected[unusable:]}
     assert (rows, unusable) == ([], 2)
     assert reasons["upper.TXT"] == "write .TXT as .txt, in lower case"
@@ -170,19 +200,138 @@ def test_no_labels_folder_says_what_is_expected(tmp_path):
         read_labels(tmp_path, ["a"], "detection", CLASSES)
 
 
-def test_label_script(source, tmp_path):
+def pose(rng, keypoints: int, numbers: int) -> str:
+    """A line of a box and keypoints in it, some of which are not shown."""
+    width, height = rng.uniform(0.1, 0.8, 2)
+    box = np.array([rng.uniform(width / 2, 1 - width / 2), rng.uniform(height / 2, 1 - height / 2)])
+    values = [*box, width, height]
+    for _ in range(keypoints):
+        shown = rng.random() < 0.8
+        point = (box + rng.uniform(-0.5, 0.5, 2) * (width, height)) * shown
+        values += [*point, *[2 * shown][: numbers - 2]]
+    return "0 " + " ".join(f"{value:.6f}" for value in values)
+
+
+def polygon(rng, points: int, size: float = 0.3) -> str:
+    angles = np.sort(rng.uniform(0, 2 * np.pi, points))
+    radii = rng.uniform(0.5, 1, points) * size / 2
+    outline = np.stack([np.cos(angles), np.sin(angles)], 1) * radii[:, None]
+    place = rng.uniform(size / 2, 1 - size / 2, 2)
+    return "0 " + " ".join(f"{value:.6f}" for value in (place + outline).ravel())
+
+
+def labels_of(folder, lines: list[str], kpt_shape=None):
+    (folder / "labels").mkdir(exist_ok=True)
+    for number, line in enumerate(lines):
+        (folder / "labels" / f"{number}.txt").write_text(line + "\n")
+    ids = [str(number) for number in range(len(lines))]
+    return read_labels(folder, ids, "detection", ["thing"], kpt_shape)
+
+
+def boxes_of(lines: list[str]) -> list[str]:
+    """The box with which each line begins, as it is written."""
+    return [parse_boxes(" ".join(line.split()[:5]), ["thing"]) for line in lines]
+
+
+@pytest.mark.parametrize("shape", [[17, 3], [17, 2], [4, 3], [4, 2], [1, 2], [2, 3]], ids=str)
+def test_keypoints_are_never_taken_for_polygons(tmp_path, shape):
+    rng = np.random.default_rng(0)
+    lines = [pose(rng, *shape) for _ in range(30)]
+    with pytest.raises(
+        UserError, match=rf"labels: \d+ lines of .*kpt_shape: \[{shape[0]}, {shape[1]}"
+    ):
+        labels_of(tmp_path, lines)
+    found = labels_of(tmp_path, lines, shape)
+    assert [row["label"] for row in found.rows] == boxes_of(lines)
+    assert found.kinds == {"keypoints": 30}
+    mixed = [*lines, "0 0.5 0.5 0.2 0.2"]  # an object of which no keypoints are known
+    assert labels_of(tmp_path, mixed, shape).kinds == {"keypoints": 30, "boxes": 1}
+    with pytest.raises(UserError, match="kpt_shape: false"):
+        labels_of(tmp_path, [*mixed, "0 0.5 0.5 0.1"])  # one line cut short makes no polygons
+
+
+def test_lines_that_are_not_of_the_kpt_shape_are_named(tmp_path):
+    found = labels_of(
+        tmp_path, ["0 0.5 0.5 0.2 0.2 0.5 0.5 0.4 0.4", "0 .1 .1 .2 .1 .2 .2"], [2, 2]
+    )
+    assert found.kinds == {"keypoints": 1}
+    (rejected,) = found.rejected
+    assert "6 numbers" in rejected["reason"] and "4 (cx cy w h) or 8" in rejected["reason"]
+
+
+def test_polygons_of_many_counts_or_in_every_corner_are_polygons(tmp_path):
+    rng = np.random.default_rng(0)
+    for lines in (
+        [polygon(rng, int(rng.integers(3, 20))) for _ in range(30)],
+        [polygon(rng, 4) for _ in range(30)],  # oriented boxes
+        [polygon(rng, 12, 0.1) for _ in range(30)] + ["0 0.5 0.5 0.2 0.2"],
+    ):
+        found = labels_of(tmp_path, lines)
+        assert found.kinds["polygons"] == 30 and len(found.rows) == len(lines)
+        for row, line in zip(found.rows[:30], lines[:30], strict=True):
+            points = np.array(line.split()[1:], float).reshape(-1, 2)
+            sides = [*(points.min(0) + points.max(0)) / 2, *np.ptp(points, axis=0)]
+            np.testing.assert_allclose(np.array(row["label"].split()[1:], float), sides, atol=1e-6)
+
+
+def test_what_may_be_either_is_what_the_config_says(tmp_path):
+    lines = ["0 0.5 0.5 0.5 0.5 0.3 0.3 0.7 0.7"]
+    with pytest.raises(UserError, match=r"2 keypoints \(4 \+ 2 x 2\), or polygons of 4 points"):
+        labels_of(tmp_path, lines)
+    (row,) = labels_of(tmp_path, lines, [2, 2]).rows
+    assert row["label"] == "0 0.500000 0.500000 0.500000 0.500000"
+    (row,) = labels_of(tmp_path, lines, False).rows
+    assert row["label"] == "0 0.500000 0.500000 0.400000 0.400000"
+
+
+def test_a_reduction_to_boxes_is_said(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    lines = [polygon(rng, points) for points in (5, 6, 7)]
+    labels_of(tmp_path, lines)
+    ids = [{"id": str(n), "image": f"{n}.png", "width": 1, "height": 1} for n in range(3)]
+    write_table(tmp_path / "manifest.csv", ids, "manifest")
+    outputs = {name: tmp_path / f"{name}.out" for name in ("labels", "rejected", "summary")}
+    job = SimpleNamespace(
+        input=SimpleNamespace(manifest=tmp_path / "manifest.csv"),
+        output=SimpleNamespace(**outputs),
+        params=SimpleNamespace(
+            folder=tmp_path, task="detection", classes=["thing"], kpt_shape=None
+        ),
+        resources=SimpleNamespace(max_rejected="0"),
+        wildcards=SimpleNamespace(split="val"),
+    )
+    script.main(job)
+    assert "3 polygons became boxes: masks and keypoints are not used yet" in caplog.text
+    assert "few examples" not in caplog.text  # to measure a class, one is enough
+    assert read_yaml(outputs["summary"])["reduced"] == {"polygons": 3, "keypoints": 0}
+
+
+def test_label_script(source, tmp_path, caplog):
     rows = [{"id": id_, "image": f"{id_}.png"} for id_ in ("a b.c", "empty", "missing")]
     rows = [row | {"width": 1, "height": 1, "sha256": "", "caption": ""} for row in rows]
     write_table(tmp_path / "manifest.csv", rows, "manifest")
     job = SimpleNamespace(
         input=SimpleNamespace(manifest=tmp_path / "manifest.csv"),
-        output=SimpleNamespace(labels=tmp_path / "labels.csv", rejected=tmp_path / "rejected.csv"),
-        params=SimpleNamespace(folder=source, task="detection", classes=CLASSES),
+        output=SimpleNamespace(
+            labels=tmp_path / "labels.csv",
+            rejected=tmp_path / "rejected.csv",
+            summary=tmp_path / "labels.yaml",
+        ),
+        params=SimpleNamespace(folder=source, task="detection", classes=CLASSES, kpt_shape=None),
         resources=SimpleNamespace(max_rejected="0.34"),
+        wildcards=SimpleNamespace(split="train"),
     )
     script.main(job)
     table = read_table(tmp_path / "labels.csv", "labels")
     assert table.label.tolist() == ["0 0.500000 0.500000 0.500000 0.500000", ""]
+    assert read_yaml(tmp_path / "labels.yaml") == {
+        "pictures": 2,
+        "classes": {"car": 1, "traffic light": 0, "traffic": 0, "7 up": 0},
+        "backgrounds": 1,
+        "reduced": {"polygons": 0, "keypoints": 0},
+    }
+    few = "classes with few examples, or none: 7 up 0, traffic 0, traffic light 0, car 1"
+    assert few in caplog.text and "not used yet" not in caplog.text
     job.resources.max_rejected = "0.33"
     with pytest.raises(UserError, match=r"1 of 3 labels(.|\n)*missing\.txt"):
         script.main(job)

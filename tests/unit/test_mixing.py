@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from snakemake.iocontainers import InputFiles
 
 import mix as script
 from cia.errors import UserError
 from cia.files import digest_file
-from cia.images import load_image, save_png
+from cia.images import check_image, load_image, save_png
 from cia.mixing import (
     _is_plain_png,
     _is_read_otherwise,
@@ -179,6 +180,54 @@ def test_pictures_are_hard_links_and_follow_a_source_that_was_replaced(sources, 
     assert copy.samefile(source)
 
 
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>"""
+
+
+def save_turned_by_xmp(image: Image.Image, folder: Path) -> None:
+    """Pictures whose orientation stands in XMP alone, as some editors write it, in every place."""
+    image.save(folder / "xmp_webp.webp", xmp=XMP, lossless=True)
+    tags = ImageFileDirectory_v2()
+    tags[700] = XMP
+    image.save(folder / "xmp_tif.tif", tiffinfo=tags)
+    image.save(folder / "xmp_jpg.jpg", xmp=XMP, quality=95)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(folder / "xmp and exif.jpg", xmp=XMP, exif=exif, quality=95)
+    for zipped in (False, True):
+        text = PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", XMP.decode(), zip=zipped)
+        path = folder / f"xmp {'zipped' if zipped else 'plain'}.png"
+        image.save(path, pnginfo=text)
+        content = path.read_bytes()
+        start, pixels, end = (content.index(kind) - 4 for kind in (b"iTXt", b"IDAT", b"IEND"))
+        late = content[:start] + content[pixels:end] + content[start:pixels] + content[end:]
+        path.with_stem(f"{path.stem} after the pixels").write_bytes(late)
+
+
+def test_a_training_set_of_symlinked_pictures_holds_real_files_that_can_be_moved(sources, tmp_path):
+    """Pictures as DVC, git-annex and `ln -s` leave them: links to files that may be read only."""
+    splits, _ = sources
+    expected, objects = [], tmp_path / "objects"
+    objects.mkdir()
+    for number, image in enumerate(splits["train"]["image"]):
+        path = Path(image)
+        expected.append(path.read_bytes())
+        stored = path.rename(objects / f"{number}.png")
+        stored.chmod(0o444)
+        path.symlink_to(stored if number % 2 else Path("../../../objects", stored.name))
+    chained = Path(splits["train"]["image"][0])
+    chained.rename(chained.with_name("first"))
+    chained.symlink_to("first")
+    entries = choose_entries(splits, None, PLAIN, seed=0)
+    for task in ("detection", "classification"):  # the second one in the first one's place
+        write_mix(tmp_path / "mix", entries, task, ["thing"])
+    shutil.move(tmp_path / "mix", tmp_path / "moved")
+    shutil.rmtree(objects)
+    files = [tmp_path / "moved/images/train/real" / Path(p).name for p in splits["train"]["image"]]
+    assert not any(file.is_symlink() for file in files)
+    assert [file.read_bytes() for file in files] == expected
+
+
 def odd_pictures(folder: Path) -> list[Path]:
     """Files of kinds that scan accepts, several of which OpenCV reads in a way of its own."""
     folder.mkdir(parents=True)
@@ -203,6 +252,10 @@ def odd_pictures(folder: Path) -> list[Path]:
     Image.fromarray(gray.astype(np.uint16) * 257).save(folder / "gray16.png")
     Image.fromarray(gray.astype(np.float32) / 255).save(folder / "float.tif")
     image.save(folder / "stack.tif", save_all=True, append_images=[image, image])
+    image.convert("L").save(folder / "turned gray.tif", exif=turned)
+    image.convert("LAB").save(folder / "lab.tif")
+    image.save(folder / "lzma.tif", compression="lzma")
+    save_turned_by_xmp(image, folder)
     return sorted(folder.iterdir())
 
 
@@ -222,9 +275,9 @@ def test_only_pngs_of_opaque_rgb_need_no_closer_look(tmp_path, mode, transparent
     text.add_text("prompt", "a chunk before the pixels " * 10)
     options = {} if transparent is None else {"transparency": transparent}
     Image.new(mode, (8, 8)).save(path, pnginfo=text, **options)
-    head = path.read_bytes()
-    assert _is_plain_png(head) is plain
-    assert not _is_plain_png(head[: head.index(b"IDAT")])
+    content = path.read_bytes()
+    assert _is_plain_png(content) is plain
+    assert not _is_plain_png(content[: content.index(b"IDAT")])
     assert not plain or not _is_read_otherwise(str(path))
     assert transparent is None or _is_read_otherwise(str(path))
 
@@ -271,6 +324,7 @@ def test_ultralytics_sees_the_pixels_that_we_see_and_leaves_sources_alone(tmp_pa
     for index, path in enumerate(paths):
         seen = dataset.load_image(index)[0][..., ::-1]
         np.testing.assert_allclose(seen, load_image(path), atol=1, err_msg=path.name)
+        assert dataset.labels[index]["shape"] == seen.shape[:2] == check_image(path)[::-1]
     assert [path.read_bytes() for path in paths] == before
 
 
@@ -353,7 +407,7 @@ def test_a_synthetic_image_without_known_ancestor_is_refused():
         require_from_train(synthetic, ancestors(("train0", "1")), train)
 
 
-def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkeypatch):
+def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkeypatch, caplog):
     """A recombined image descends from several pictures, and one of another split is enough."""
     monkeypatch.chdir(tmp_path)
     inputs = {}
@@ -394,9 +448,12 @@ def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkey
     job = SimpleNamespace(
         input=InputFiles(fromdict=inputs),
         output=SimpleNamespace(dataset="mix/dataset.csv", summary="mix/mix.yaml"),
-        params=SimpleNamespace(task="classification", classes=["a"], settings=settings, seed=0),
+        params=SimpleNamespace(
+            task="classification", classes=["a", "b"], settings=settings, seed=0
+        ),
     )
     script.main(job)  # s1, which is not selected, may come from anywhere
+    assert "Classes with few training examples, or none: b 0, a 3" in caplog.text
     entries = read_table("mix/dataset.csv", "mixed")
     assert entries.loc[entries["origin"] == "synthetic", "id"].tolist() == ["s0"]
     ancestors[1] = ("s0", "val0")

@@ -571,8 +571,10 @@ def test_summary_counts_and_compares(digit_set):
     write_yaml("full.yaml", {"synthetic_asked": 60, "train_synthetic": 60})
     write_yaml("short.yaml", {"synthetic_asked": 60, "train_synthetic": 7})
     write_yaml("m.yaml", metric_file(fid={"value": 12.3, "direction": "lower"}))
+    write_yaml("labels.yaml", {"pictures": 4, "classes": {"one": 1200, "two": 2}, "backgrounds": 0})
     set_ = {"dataset": "digits", "controlnet": "canny"}
     inputs = {
+        "labels": ["labels.yaml"] * 3,
         "real": [digit_set["real"]],
         "generated": [digit_set["generated"]],
         "selected": [digit_set["selected"]],
@@ -587,13 +589,16 @@ def test_summary_counts_and_compares(digit_set):
         "metrics": [set_ | {"features": "tiny"}],
         "arms": [arm | {"dataset": "digits", "trainer": "yolov8n"} for arm in descriptors],
         "baselines": ["real"],
+        "labels": [{"dataset": "digits", "split": split} for split in ("train", "val", "test")],
     }
     outputs = {"summary": "summary.md", "html": "summary.html"}
     summary.main(job(inputs, outputs, params, {}))
     lines = Path("summary.md").read_text().splitlines()
-    assert len(lines) <= 25
+    assert len(lines) <= 32
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert ["digits", "canny", "4", "12", "best_half 6", "12.3"] in cells
+    assert ["digits", "one", *["1,200"] * 3] in cells and ["digits", "two", *["2"] * 3] in cells
+    assert "- digits: classes with few training examples, or none: two 2." in lines
     assert [line for line in lines if "asks for 60 synthetic images" in line and "kept 7" in line]
     best = next(row for row in cells if row[2:3] == ["plus: best"])
     assert best[3] == "60 real + 60 synthetic" and best[5].startswith("+0.1")
@@ -624,6 +629,46 @@ def test_summary_says_which_training_sets_got_too_few_images():
     words = shortage(arm, {"synthetic_asked": 23, "train_synthetic": 0})
     assert "plus of parts asks for 23 synthetic images, and the selection strict kept 0" in words
     assert words in markdown_page("Summary", summarize([], {}, [], [words]))
+
+
+def labels_file(split, classes, backgrounds=0, **reduced):
+    reduced = {"polygons": 0, "keypoints": 0} | reduced
+    counts = {"classes": classes, "backgrounds": backgrounds, "reduced": reduced}
+    return {"dataset": "parts", "split": split, "pictures": 9} | counts
+
+
+def test_summary_names_classes_that_are_missing_and_what_was_reduced_to_boxes():
+    from cia.reporting.labels import label_parts
+
+    table, points = label_parts(
+        [
+            labels_file("train", {"bolt": 40, "nut": 3, "pin": 0}, 7, polygons=12),
+            labels_file("val", {"bolt": 4, "nut": 5, "pin": 6}),
+            labels_file("test", {"bolt": 9, "nut": 0, "pin": 1}, keypoints=2),
+        ]
+    )
+    assert table.headers == ["dataset", "class", "train", "val", "test"]
+    assert table.rows == [
+        ["parts", "bolt", "40", "4", "9"],
+        ["parts", "nut", "3", "5", "0"],
+        ["parts", "pin", "0", "6", "1"],
+        ["parts", "(no object)", "7", "0", "0"],
+    ]
+    assert points == [
+        "parts: classes with few training examples, or none: pin 0, nut 3.",
+        "parts: in train, 12 polygons became boxes: masks and keypoints are not used yet.",
+        "parts: test can't tell how well these are learned: nut 0.",
+        "parts: in test, 2 boxes lost their keypoints: masks and keypoints are not used yet.",
+    ]
+
+
+def test_of_many_classes_the_summary_shows_the_rarest():
+    from cia.reporting.labels import label_parts
+
+    counts = {f"class {n}": 100 - n for n in range(90)}
+    table, words = label_parts([labels_file(split, counts) for split in ("train", "val", "test")])
+    assert [row[1] for row in table.rows] == [f"class {n}" for n in range(82, 90)]
+    assert words.startswith("The 8 of 90 classes with the fewest training examples")
 
 
 def test_classical_copies_are_counted_and_drawn_as_what_they_are(tmp_path):

@@ -14,8 +14,12 @@ from PIL import Image
 
 import scan as script
 from cia.errors import UserError
+from cia.files import write_text
+from cia.images import load_image
+from cia.planning import variant_id
 from cia.scanning import require_few, scan_folder
 from cia.tables import read_table
+from cia.yolo import import_ultralytics
 from conftest import ROOT
 
 
@@ -83,11 +87,85 @@ def test_everything_unusable_has_its_reason(tmp_path):
     assert "empty file" in found.pop("zero.png")
     assert "'.gif'" in found.pop("a.gif")
     assert "folder" in found.pop("sub.png")
-    assert "No such file" in found.pop("gone.png")
+    assert (
+        "a link to" in (gone := found.pop("gone.png")) and "nowhere.png, which is not there" in gone
+    )
     assert "control characters" in found.pop("new\nline.png")
     assert "UTF-8" in found.pop("caf\\udce9.png")
     assert found == {}
     assert (scan.pictures, scan.unusable) == (11, 9)
+
+
+@pytest.mark.parametrize(
+    "damage, reason",
+    [
+        (lambda png: png[:-12], "cut off"),
+        (lambda png: png[:-2], "cut off"),
+        (lambda png: png[:-13] + bytes([png[-13] ^ 1]) + png[-12:], "checksum of its IDAT chunk"),
+    ],
+)
+def test_a_damaged_png_that_pillow_shows_is_rejected(tmp_path, damage, reason):
+    make(tmp_path, "good.png")
+    path = make(tmp_path, "bad.png")
+    path.write_bytes(damage(path.read_bytes()))
+    load_image(path)
+    assert reason in reasons(scan_folder(tmp_path))["bad.png"]
+
+
+@pytest.mark.parametrize("size, fits", [((10, 10), True), ((9, 64), False), ((64, 9), False)])
+def test_a_side_that_no_detector_takes_is_rejected(tmp_path, size, fits):
+    make(tmp_path, "a.png", size=size)
+    scan = scan_folder(tmp_path)
+    assert len(scan.rows) == fits
+    assert fits or reasons(scan) == {
+        "a.png": f"only {size[0]} x {size[1]} pixels; a side has at least 10"
+    }
+
+
+def test_of_damaged_pngs_the_scan_takes_none_that_ultralytics_drops(tmp_path):
+    """Every byte changed, and every length: where the scan finds nothing, nor does ultralytics."""
+    import_ultralytics()
+    from ultralytics.data import utils
+    from ultralytics.utils.patches import imread
+
+    whole = make(tmp_path, "a.png", size=(12, 11)).read_bytes()
+    images = tmp_path / "images"
+    for at in range(8, len(whole)):
+        (images / f"cut{at}.png").write_bytes(whole[:at])
+        (images / f"flip{at}.png").write_bytes(
+            whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]
+        )
+    (images / "more.png").write_bytes(whole + b"more")
+    scan = scan_folder(tmp_path)
+    assert {"a", "more"} <= {row["id"] for row in scan.rows}
+    for row in scan.rows:
+        assert utils.check_image(row["image"]) == ("", (11, 12))
+        assert imread(row["image"]) is not None
+
+
+def test_hidden_pictures_are_listed_and_do_not_count(tmp_path):
+    make(tmp_path, "a.png")
+    make(tmp_path, ".hidden.png")
+    make(tmp_path, "._a.jpg")
+    make(tmp_path, ".tmp-x1.png")
+    for name in (".DS_Store", ".gitkeep", "._notes.txt"):
+        (tmp_path / "images" / name).write_bytes(b"x")
+    caption(tmp_path, "._a.txt", "of macOS")
+    scan = scan_folder(tmp_path)
+    found = reasons(scan)
+    assert set(found) == {".hidden.png", "._a.jpg"} and (scan.pictures, scan.unusable) == (1, 0)
+    assert "rename it without the dot" in found[".hidden.png"] and "macOS" in found["._a.jpg"]
+
+
+def test_a_name_is_as_long_as_the_longest_name_made_from_it_allows(tmp_path):
+    fits = f"{'é' * 121}x"  # 243 bytes
+    make(tmp_path, f"{fits}.png")
+    make(tmp_path, f"{fits}y.png")
+    scan = scan_folder(tmp_path)
+    assert [row["id"] for row in scan.rows] == [fits]
+    assert "244 bytes without suffix; 243 are the most" in reasons(scan)[f"{fits}y.png"]
+    for made in (f"{variant_id(fits, 999_999)}.png", f"{fits}.txt", f"{fits}-9999999.png"):
+        write_text(tmp_path / made, "")
 
 
 def test_names_with_narrow_spaces_are_fine(tmp_path):
@@ -164,7 +242,7 @@ def test_script_writes_both_tables(tmp_path):
 def test_thread_count_changes_nothing(tmp_path):
     generator = np.random.default_rng(0)
     for index in range(20):
-        image = generator.integers(0, 256, (8, 8, 3), np.uint8)
+        image = generator.integers(0, 256, (16, 16, 3), np.uint8)
         path = make(tmp_path, f"{index}.png")
         Image.fromarray(image).save(path)
     assert scan_folder(tmp_path, 1) == scan_folder(tmp_path, 2)

@@ -206,3 +206,11 @@ def test_pruning_drops_what_no_plan_needs_and_no_folder_holds(store, tmp_path):
     store.drop(parts.unused)
     assert [store.path(key).exists() for key in keys] == [True, False, True]
     assert not half.exists() and fresh.exists()
+
+
+def test_a_file_that_a_link_leads_to_is_placed_and_not_the_link(tmp_path):
+    (tmp_path / "real.png").write_bytes(b"content")
+    (tmp_path / "link.png").symlink_to("real.png")
+    place(tmp_path / "link.png", tmp_path / "folder" / "placed.png")
+    assert not (tmp_path / "folder" / "placed.png").is_symlink()
+    assert (tmp_path / "folder" / "placed.png").samefile(tmp_path / "real.png")

@@ -262,6 +262,68 @@ def test_boxes_move_with_their_objects(pictures, tmp_path):
         np.testing.assert_allclose(found, box, atol=0.04)
 
 
+NO_CLASSICAL = CLASSICAL | dict.fromkeys(
+    ("rotation", "translate", "shear", "brightness", "contrast", "saturation", "hue", "flip"), 0
+)
+"""Classical augmentation with all of it off but the scale, which is 1."""
+NO_CLASSICAL["scale"] = [1.0, 1.0]
+
+
+def drawn(shape: np.ndarray, extent: tuple[int, int, int, int], settings: dict, number: int):
+    """Augment a bright shape; return how bright each pixel is of it, and its box in pixels."""
+    height, width = shape.shape
+    left, top, right, bottom = extent
+    sizes = np.array([width, height] * 2)
+    numbers = np.array([left + right, top + bottom, 2 * (right - left), 2 * (bottom - top)])
+    line = " ".join(map(repr, (numbers / 2 / sizes).tolist()))
+    pixels = np.repeat(np.where(shape, 240, 40).astype(np.uint8)[..., None], 3, axis=2)
+    moved, label = augment(pixels, f"0 {line}", settings, (0, "a", number))
+    cx, cy, w, h = np.array(label.split()[1:], float) * sizes
+    box = np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2])
+    shown = (moved[..., 0].astype(float) - 40) / 200
+    return np.where(shown > 0.05, shown, 0), box  # without the rounding of filled-in ground
+
+
+def extent_of(shown: np.ndarray) -> np.ndarray:
+    ys, xs = np.nonzero(shown > 0.5)
+    return np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+
+
+def test_a_mirrored_object_fills_its_box_to_the_pixel():
+    shape = np.zeros((48, 64), bool)
+    shape[10:30, 5:25] = True
+    for width in (64, 63):
+        shown, box = drawn(shape[:, :width], (5, 10, 25, 30), NO_CLASSICAL | {"flip": 1.0}, 0)
+        np.testing.assert_array_equal(extent_of(shown), [width - 25, 10, width - 5, 30])
+        np.testing.assert_allclose(box, extent_of(shown), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"translate": 0.2},
+        {"scale": [0.7, 0.7]},
+        {"scale": [1.4, 1.4]},
+        {"rotation": 45},
+        {"shear": 20},
+        {"rotation": 20, "scale": [0.8, 1.2], "shear": 5, "translate": 0.1, "flip": 0.5},
+    ],
+    ids=["shift", "shrink", "grow", "turn", "shear", "all"],
+)
+def test_no_transform_moves_boxes_beside_their_objects(change):
+    """The middle of a disk's pixels is that of its box, to a small part of a pixel on average."""
+    y, x = np.mgrid[:97, :128] + 0.5
+    disk = ((x - 72) / 14) ** 2 + ((y - 44) / 14) ** 2 <= 1
+    gaps = []
+    for number in range(12):
+        shown, box = drawn(disk, (58, 30, 86, 58), NO_CLASSICAL | change, number)
+        middle = [(shown * axis).sum() / shown.sum() for axis in (x, y)]
+        gaps.append((box[:2] + box[2:]) / 2 - middle)
+        np.testing.assert_allclose(box, extent_of(shown), atol=1.0)
+    np.testing.assert_allclose(np.mean(gaps, axis=0), 0, atol=0.05)
+    np.testing.assert_allclose(gaps, 0, atol=0.2)
+
+
 def test_augmentation_depends_on_seed_source_and_number_alone(pictures, tmp_path):
     settings = {"ratio": 2, "augmentation": CLASSICAL}
     whole = augment_pictures(pictures, settings, "detection", 0, tmp_path / "a")

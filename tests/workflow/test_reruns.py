@@ -84,6 +84,11 @@ def test_the_trainer_that_reads_labels_reruns_what_it_judged(copy_of_finished):
     assert rules(copy_of_finished) == judged | TRAINED | REPORTED - {"report_metrics"} | END
 
 
+def test_what_a_label_s_line_is_reruns_the_labels_and_no_scan(copy_of_finished):
+    copy_of_finished.config["datasets"]["digits"]["kpt_shape"] = False
+    assert copy_of_finished.planned("results/real/digits/train/labels.csv") == {"label": 1}
+
+
 def test_an_edited_label_reruns_no_generation_and_no_features(copy_of_finished):
     label = copy_of_finished.folder / REAL / "labels" / "00002.txt"
     label.write_text(f"{(int(label.read_text()) + 1) % 10}\n")

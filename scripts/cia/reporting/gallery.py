@@ -149,7 +149,8 @@ def describe_set(image_set: ImageSet, pictures: Pictures) -> dict:
 
     Images are in the order of their ids, which decides between equal scores, and every list has one
     entry per image. Texts that many images share stand once, in `values`, and `index` refers to
-    them. Scores are float64, little-endian, base64: exact to the last bit, and room for NaN.
+    them. A label is null where an image has none. Scores are float64, little-endian, base64: exact
+    to the last bit, and room for NaN.
     """
     images = image_set.manifest[["id", "image"]].merge(
         image_set.plan.drop(columns=["width", "height"]), on="id", validate="one_to_one"
@@ -173,7 +174,7 @@ def describe_set(image_set: ImageSet, pictures: Pictures) -> dict:
         "seed": images["seed"].tolist(),
         "prompt": _shared(images["prompt"]),
         "negative": _shared(images["negative_prompt"]),
-        "label": _shared(images["id"].map(labels).fillna("")),
+        "label": _shared(pd.Series([labels.get(id_) for id_ in images["id"]], dtype=object)),
         "reals": {
             "id": image_set.real["id"].tolist(),
             "picture": [pictures.add(path) for path in image_set.real["image"]],
@@ -285,8 +286,9 @@ def _scores(features: str, table: pd.DataFrame, ids: pd.Series) -> Iterable[dict
 
 
 def _shared(texts: pd.Series) -> dict:
-    index, values = pd.factorize(texts.to_numpy(dtype=object))
-    return {"values": values.tolist(), "index": index.tolist()}
+    index, values = pd.factorize(texts.to_numpy(dtype=object), use_na_sentinel=False)
+    values = [None if pd.isna(text) else text for text in values]
+    return {"values": values, "index": index.tolist()}
 
 
 def _column_by_id(table: pd.DataFrame, column: str) -> dict[str, str]:

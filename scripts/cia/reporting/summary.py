@@ -11,6 +11,7 @@ from cia.reporting.arms import (
     main_metric,
     seeds_words,
 )
+from cia.reporting.labels import label_parts
 from cia.reporting.metrics import value_words
 from cia.reporting.tables import Part, Table, format_share
 
@@ -29,6 +30,7 @@ def summarize(
     groups: Mapping[tuple[str, str], Sequence[Arm]],
     baselines: Sequence[str],
     shortages: Sequence[str] = (),
+    labels: Sequence[Mapping] = (),
 ) -> list[Part]:
     """Return the summary's tables and words.
 
@@ -43,12 +45,15 @@ def summarize(
         Mixes of the real images alone, see `find_baseline`.
     shortages : sequence of str
         What `shortage` says of training sets.
+    labels : sequence of mapping
+        See `label_parts`.
     """
     parts: list[Part] = [_sets_table(sets)]
     if groups:
         parts += [_arms_table(groups, baselines), _arms_words(groups)]
     if shortages:
         parts.append(list(shortages))
+    parts += label_parts(labels)
     first = sets[0] if len(sets) == 1 else {}
     names = {name: first.get(name, f"{{{name}}}") for name in ("dataset", "controlnet")}
     return [*parts, [point.format(**names) for point in _WHERE]]
