@@ -41,7 +41,7 @@ def main(job):
 
 
 def features_of(job, arm):
-    """The files that describe the synthetic images of an arm, by feature model."""
+    """What describes the synthetic images of an arm, by entry of the config's `features`."""
     key = (arm["dataset"], arm["controlnet"])
     sets = [tuple(entry) for entry in job.params.sets]
     if key not in sets:
@@ -49,12 +49,13 @@ def features_of(job, arm):
     place, count = sets.index(key), len(sets)
     return {
         name: {
+            "model": model,
             "real": job.input[f"features_{name}"][place],
             "synthetic": job.input[f"features_{name}"][count + place],
             "synthetic_rows": job.input[f"rows_{name}"][count + place],
             "scores": job.input[f"scores_{name}"][place],
         }
-        for name in job.params.settings["features"]
+        for name, model in job.params.models.items()
     }
 
 

@@ -24,7 +24,7 @@ STAGE = {
     "mix": 2,
     "classical": 2,  # of mixes with classically augmented images
     "train": 3,
-    "study": 4,
+    "study": 5,
     "report": 3,
     "provenance": 1,
 }

@@ -100,8 +100,9 @@ def read_run(
         How many real images it stands on.
     test : TestImages
     features : mapping
-        Feature model to the files real, real_rows, synthetic, synthetic_rows, scores of the arm's
-        image set; empty for an arm without synthetic images.
+        Entry of the config's `features` to its model (by whose name some metrics have theirs) and
+        the files real, synthetic, synthetic_rows, scores of the arm's image set; empty for an arm
+        without synthetic images.
     seed : int
         For metrics that draw.
     """
@@ -122,19 +123,19 @@ def read_run(
         metrics={
             f"{name}.{key}": value
             for name, files in features.items()
-            for key, value in _measure(files, synthetic, name, seed).items()
+            for key, value in _measure(files, synthetic, seed).items()
         },
     )
 
 
-def _measure(files: Mapping[str, str], ids: Sequence[str], name: str, seed: int) -> dict:
+def _measure(files: Mapping[str, str], ids: Sequence[str], seed: int) -> dict:
     """Measure the synthetic images that an arm is trained on, and no others."""
     real = np.load(files["real"])
     rows = read_table(files["synthetic_rows"], "rows")
     chosen = np.load(files["synthetic"])[rows["id"].isin(set(ids)).to_numpy()]
     if len(chosen) < 2:
         return {}  # a set of one has no spread to compare
-    values = metric_values(real, chosen, name, seed)
+    values = metric_values(real, chosen, files["model"], seed)
     scores = read_table(files["scores"])
     scores = scores[scores["id"].isin(set(ids))]
     means = {f"mean_{key}": float(scores[key].mean()) for key in SCORES if key in scores}
