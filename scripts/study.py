@@ -9,6 +9,7 @@ from cia.evidence.study import Arm, summarize_study
 from cia.files import write_yaml
 from cia.jobs import run
 from cia.progress import track
+from cia.shares import count_of_ratio
 
 
 def main(job):
@@ -63,7 +64,7 @@ def join(seeds):
     """One arm from its runs with each seed. `all` is all that there are, however few."""
     arm, runs = seeds[0][0], [found for _, found in seeds]
     names = set.intersection(*(set(found.metrics) for found in runs))
-    asked = round(arm["ratio"] * arm["real"])
+    asked = count_of_ratio(arm["ratio"], arm["real"])
     few = [
         f"{found.added} of {asked} images with seed {run['seed']}"
         for run, found in seeds

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cia.directions import SCORES
 from cia.errors import UserError
+from cia.shares import count_of_share
 from cia.tables import COLUMNS
 
 logger = logging.getLogger("cia")
@@ -82,7 +83,8 @@ def _keep(images, settings, seed, scores, labels) -> pd.DataFrame:
     if settings["method"] == "threshold":
         return table[_at_least_as_good(table["score"], settings)]
     if settings["method"] == "band":
-        return table.iloc[int(len(table) * settings["low"]) : int(len(table) * settings["high"])]
+        low, high = (count_of_share(settings[end], len(table)) for end in ("low", "high"))
+        return table.iloc[low:high]
     if settings.get("per_class"):
         return _keep_per_class(table, settings, labels)
     return table.head(_quota(settings, len(table)))
@@ -138,7 +140,7 @@ def _quota(settings: dict, available: int) -> int:
     if method == "all":
         return available
     if method == "top_p" or (method == "random" and value < 1):
-        return int(available * value)
+        return count_of_share(value, available)
     if value > available:
         logger.warning("The selection asks for %d of %d images; it keeps all.", value, available)
     return min(int(value), available)

@@ -18,10 +18,10 @@ STAGE = {
     "metrics": 1,
     "score": 1,
     "judge": 1,
-    "filter": 1,
+    "filter": 2,
     "metadata": 1,
     "subset": 1,
-    "mix": 2,
+    "mix": 3,
     "classical": 2,  # of mixes with classically augmented images
     "train": 3,
     "study": 5,

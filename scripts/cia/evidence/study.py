@@ -367,7 +367,7 @@ def _foretold(study: dict) -> list[str]:
     if not metrics:
         return []
     if not tested:
-        return ["Which metric foretold the result can't be said: too few arms of one ratio have one."]
+        return ["Which metric foretold the result can't be said: too few arms of one ratio."]
     shown = [
         f"{name} (rho {with_interval({**x, 'mean': x['rho']}, '+.2f')})"
         for name, x in tested.items()
