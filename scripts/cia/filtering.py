@@ -78,6 +78,39 @@ def is_ascending(settings: dict) -> bool:
     return order == "ascending"
 
 
+def rank(images: pd.DataFrame, settings: dict, scores: pd.DataFrame) -> pd.DataFrame:
+    """Return all images as a selection by a score ranks them.
+
+    Parameters
+    ----------
+    images : pandas.DataFrame
+        id and image of each.
+    settings : dict
+        One entry of the config's `selections`, or one of its steps: score (a column, or columns
+        with weights), order.
+    scores : pandas.DataFrame
+        Its scores table: id and a column per score.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns id, image, score, best first; equal scores by id. Of several weighted scores it is
+        the mean rank, from 0 (best) to 1.
+
+    Raises
+    ------
+    UserError
+        If there is no such score, or an image has none.
+    """
+    table = images[["id", "image"]].sort_values("id", ignore_index=True)
+    scored = _scored(table, scores, settings["score"])
+    table = table.merge(scored, on="id", how="left")
+    _require_scores(table)
+    return table.sort_values(
+        ["score", "id"], ascending=[is_ascending(settings), True], ignore_index=True
+    )
+
+
 def _keep(images, settings, seed, scores, labels) -> pd.DataFrame:
     table = _ranked(images, settings, seed, scores)
     if settings["method"] == "threshold":
@@ -92,15 +125,9 @@ def _keep(images, settings, seed, scores, labels) -> pd.DataFrame:
 
 def _ranked(manifest, settings, seed, scores) -> pd.DataFrame:
     """Return all images with their score, best first."""
-    method = settings["method"]
+    if settings["method"] in SCORED:
+        return rank(manifest, settings, scores[settings["features"]])
     table = manifest[["id", "image"]].sort_values("id", ignore_index=True)
-    if method in SCORED:
-        scored = _scored(table, scores[settings["features"]], settings["score"])
-        table = table.merge(scored, on="id", how="left")
-        _require_scores(table)
-        return table.sort_values(
-            ["score", "id"], ascending=[is_ascending(settings), True], ignore_index=True
-        )
     # All in random order too: a mix takes the first ones, which must not favor some sources.
     order = sorted(range(len(table)), key=lambda row: _draw(seed, table["id"][row]))
     return table.iloc[order].reset_index(drop=True).assign(score=0.0)

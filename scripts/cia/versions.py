@@ -25,6 +25,6 @@ STAGE = {
     "classical": 2,  # of mixes with classically augmented images
     "train": 3,
     "study": 5,
-    "report": 3,
+    "report": 4,
     "provenance": 1,
 }

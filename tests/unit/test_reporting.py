@@ -21,6 +21,7 @@ from cia import config
 from cia.digits import draw_scene, pool, scene_rng
 from cia.errors import UserError
 from cia.files import digest_file, write_yaml
+from cia.filtering import select
 from cia.images import load_image, read_png_text, save_png
 from cia.reporting.arms import (
     NONE,
@@ -37,7 +38,13 @@ from cia.reporting.curves import Run, mean_curve
 from cia.reporting.extremes import extreme_rows
 from cia.reporting.histograms import bin_edges
 from cia.reporting.metrics import metric_cells, metric_rows
-from cia.reporting.selections import find_cut, judged_images
+from cia.reporting.selections import (
+    direction_words,
+    find_cut,
+    judged_images,
+    score_words,
+    shown_step,
+)
 from cia.reporting.sheets import Tile, draw_sheet, sample_rows, sheet_rows
 from cia.reporting.style import DROPPED, KEPT
 from cia.reporting.tables import Table, format_number, html_page, markdown_table
@@ -58,7 +65,9 @@ def job(inputs, outputs, params, wildcards):
 
 
 def images_table(scores, kept, per_source=3):
-    """Synthetic images in the form that `judged_images` gives."""
+    """Synthetic images in the form that `judged_images` gives; the smallest score is the best."""
+    ranked = [number for number in np.argsort(scores) if np.isfinite(scores[number])]
+    order = {number: float(place) for place, number in enumerate(ranked, start=1)}
     rows = [
         {
             "id": f"p {number // per_source}_v{number % per_source:03d}",
@@ -68,6 +77,7 @@ def images_table(scores, kept, per_source=3):
             "condition": "",
             "image": "",
             "score": score,
+            "rank": order.get(number, np.nan),
             "kept": keep,
         }
         for number, (score, keep) in enumerate(zip(scores, kept, strict=True))
@@ -201,18 +211,79 @@ def test_sample_holds_best_and_worst_and_no_source_twice():
     assert np.abs(ranks - (1, 16, 30, 45, 60)).max() <= 3
 
 
-def test_sample_follows_the_direction_and_ignores_the_order_of_rows():
-    images = images_table(np.arange(30.0), [True] * 30)
-    largest = sample_rows(images, 3, smaller_first=False)
-    assert largest[0]["id"] == images["id"].iloc[-1]
-    shuffled = images.sample(frac=1, random_state=0)
-    assert sample_rows(shuffled, 3, smaller_first=False) == largest
+def test_sample_follows_the_rank_and_ignores_the_order_of_rows():
+    images = images_table(-np.arange(30.0), [True] * 30)
+    sample = sample_rows(images, 3)
+    assert sample[0]["id"] == images["id"].iloc[-1]
+    assert sample_rows(images.sample(frac=1, random_state=0), 3) == sample
+
+
+WEIGHTED = {"method": "top_k", "value": 4, "features": "f", "score": {"realism": 3, "label_iou": 1}}
+BY_ORDER = {"method": "top_k", "value": 4, "features": "f", "score": "realism"}
+BY_ORDER |= {"order": "ascending"}
+SELECTIONS = {
+    "weighted": WEIGHTED,
+    "weighted, worst first": WEIGHTED | {"order": "descending"},
+    "one score": BY_ORDER | {"order": "auto"},
+    "an order of its own": BY_ORDER,
+    "a step's order": {"method": "sequence", "steps": [BY_ORDER, {"method": "all"}]},
+    "a weighted step": {"method": "sequence", "steps": [{"method": "all"}, WEIGHTED]},
+}
+
+
+@pytest.mark.parametrize("settings", SELECTIONS.values(), ids=SELECTIONS.keys())
+def test_the_best_of_a_sheet_and_a_histogram_are_what_the_filter_takes_first(digit_set, settings):
+    rng = np.random.default_rng(5)
+    scores = read_table("scores.csv").assign(realism=rng.random(12), label_iou=rng.random(12))
+    manifest = read_table("generated.csv", "manifest")
+    kept = select(manifest, settings, 0, {"f": scores})
+    images = judged_images(
+        read_table("plan.csv", "plan"), manifest, scores, shown_step(settings, scores), kept["id"]
+    )
+    ranked = images.sort_values("rank", ignore_index=True)
+    first = select(manifest, shown_step(settings, scores), 0, {"f": scores})
+    assert ranked.head(4)[["id", "score"]].equals(first[["id", "score"]])
+    assert ranked["kept"].tolist() == [True] * 4 + [False] * 8
+    assert sample_rows(images, 4)[0]["id"] == first["id"][0]
+    assert find_cut(images, settings) is not None
+    write_table("scores.csv", scores)
+    write_table("selected.csv", kept, "selected")
+    report_sheet.main(sheet_job(digit_set, "sheet.png", settings=settings))
+    inputs = {name: digit_set[name] for name in ("plan", "generated", "selected", "scores")}
+    names = {"dataset": "digits", "controlnet": "tiny", "selection": "best"}
+    report_scores.main(job(inputs, {"figure": "scores.png"}, {"settings": settings}, names))
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        (TOP_P, "mahalanobis: smaller is better"),
+        (BY_ORDER, "realism: here smaller is better"),
+        (BY_ORDER | {"order": "auto"}, "realism: larger is better"),
+        (WEIGHTED, "mean rank in realism (3) and label_iou (1): smaller is better"),
+        ({"method": "random", "value": 5}, "label_iou: larger is better"),
+    ],
+)
+def test_a_score_is_named_with_its_better_end(settings, words):
+    scores = pd.DataFrame({"id": [], "image": [], "label_iou": []})
+    step = shown_step(settings, scores)
+    assert f"{score_words(step)}: {direction_words(step)}" == words
+
+
+def test_images_without_a_score_have_no_rank_where_the_selection_reads_none(digit_set):
+    scores = read_table("scores.csv")
+    scores.loc[:4, "mahalanobis"] = np.nan
+    manifest = read_table("generated.csv", "manifest")
+    step = shown_step({"method": "random", "value": 5}, scores)
+    images = judged_images(read_table("plan.csv", "plan"), manifest, scores, step, [])
+    assert images["rank"].notna().sum() == len(manifest) - 5
+    assert len(images) == len(manifest)
 
 
 def test_sample_of_few_pictures_is_all_of_them():
     images = images_table(np.arange(6.0), [True] * 6)
     assert len(sample_rows(images, 5)) == 2
-    assert len(sample_rows(images.assign(score=np.nan), 5)) == 2
+    assert len(sample_rows(images.assign(rank=np.nan), 5)) == 2
     assert sample_rows(images.iloc[:0], 5) == []
 
 
@@ -221,7 +292,7 @@ def test_rows_start_with_the_chosen_image_and_keep_to_its_source(digit_set):
         read_table("plan.csv", "plan"),
         read_table("generated.csv", "manifest"),
         read_table("scores.csv"),
-        "mahalanobis",
+        TOP_P,
         [],
     )
     sample = sample_rows(images, 4)
@@ -319,12 +390,12 @@ def test_score_histogram_is_deterministic(digit_set):
 
 
 def test_unknown_score_is_named(digit_set):
-    with pytest.raises(UserError, match="no column 'realism', but id, image, mahalanobis"):
+    with pytest.raises(UserError, match="no score 'realism'; there are mahalanobis"):
         judged_images(
             read_table("plan.csv", "plan"),
             read_table("generated.csv", "manifest"),
             read_table("scores.csv"),
-            "realism",
+            {"score": "realism"},
             [],
         )
 
