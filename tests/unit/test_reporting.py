@@ -246,6 +246,12 @@ def test_the_best_of_a_sheet_and_a_histogram_are_what_the_filter_takes_first(dig
     assert ranked["kept"].tolist() == [True] * 4 + [False] * 8
     assert sample_rows(images, 4)[0]["id"] == first["id"][0]
     assert find_cut(images, settings) is not None
+
+
+def test_a_sequence_with_weighted_scores_is_drawn(digit_set):
+    settings = SELECTIONS["a weighted step"]
+    scores = read_table("scores.csv").assign(realism=np.arange(12.0), label_iou=1.0)
+    kept = select(read_table("generated.csv", "manifest"), settings, 0, {"f": scores})
     write_table("scores.csv", scores)
     write_table("selected.csv", kept, "selected")
     report_sheet.main(sheet_job(digit_set, "sheet.png", settings=settings))
