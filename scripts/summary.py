@@ -30,7 +30,11 @@ def main(job):
             shortages[mix] = shortage(arm, read_yaml(mix))
     arms = {key: collect_arms(*models) for key, models in groups.items()}
     parts = summarize(
-        list(sets.values()), arms, job.params.baselines, list(filter(None, shortages.values()))
+        list(sets.values()),
+        arms,
+        job.params.baselines,
+        list(filter(None, shortages.values())),
+        job.params.configfiles,
     )
     write_text(job.output.summary, markdown_page("Summary", parts))
     write_text(job.output.html, html_page("Summary", parts))

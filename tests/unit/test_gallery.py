@@ -222,6 +222,12 @@ def test_page_is_the_same_each_time_and_holds_every_thumbnail(small_set, monkeyp
         assert difference < 12, path
 
 
+def test_the_page_s_title_says_whose_images_it_shows(small_set):
+    write_gallery("page.html", [small_set])
+    head = Path("page.html").read_text(encoding="utf-8").partition("</title>")[0]
+    assert head.endswith(f"<title>CIA gallery: {small_set.dataset} / {small_set.controlnet}")
+
+
 def test_text_cannot_end_the_data(small_set):
     write_gallery("page.html", [small_set])
     assert page_data(Path("page.html"))["sets"][0]["classes"] == CLASSES

@@ -1,15 +1,19 @@
 """The report: what is shown is what the files say, and the same files give the same bytes."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
+import jinja2
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from docutils.core import publish_parts
 from PIL import ImageColor
 from snakemake.iocontainers import InputFiles, OutputFiles, Params, Wildcards
+from snakemake.report import Category
 
 import report_arms
 import report_curves
@@ -47,8 +51,10 @@ from cia.reporting.selections import (
 )
 from cia.reporting.sheets import Tile, draw_sheet, sample_rows, sheet_rows
 from cia.reporting.style import DROPPED, KEPT
-from cia.reporting.tables import Table, format_number, html_page, markdown_table
+from cia.reporting.summary import shortage, summarize
+from cia.reporting.tables import Table, format_number, html_page, markdown_page, markdown_table
 from cia.tables import read_table, write_table
+from conftest import ROOT
 
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 TOP_P = {"method": "top_p", "value": 0.5, "score": "mahalanobis", "order": "auto"}
@@ -489,7 +495,20 @@ def test_metric_table_is_the_same_in_all_three_forms(tmp_path):
     assert "prefers-color-scheme: dark" in outputs["html"].read_text()
     markdown = outputs["markdown"].read_text().splitlines()
     assert len({len(line) for line in markdown if line.startswith("|")}) == 1
-    assert "n < d \\| <b>" in markdown[-1]
+    assert "n < d \\| <b>" in next(line for line in markdown[::-1] if line.startswith("|"))
+
+
+def test_a_page_of_metrics_says_what_floor_and_matched_are_and_which_to_look_at(tmp_path):
+    value = {"value": 3.0, "floor": 1.0, "matched": 2.0, "direction": "lower"}
+    write_yaml(tmp_path / "tiny.yaml", metric_file(frechet_distance=value))
+    outputs = {name: tmp_path / f"m.{name}" for name in ("csv", "markdown", "html")}
+    names = {"dataset": "d", "controlnet": "c"}
+    report_metrics.main(job({"metrics": [tmp_path / "tiny.yaml"]}, outputs, {}, names))
+    for name in ("markdown", "html"):
+        page = outputs[name].read_text()
+        assert "floor (real to real)" in page and "matched (synthetic to real)" in page
+        assert "Hold `matched` against `floor`" in page and "Compare `value`" in page
+    assert {"floor", "matched"} <= set(read_table(outputs["csv"]).columns)
 
 
 def test_numbers_keep_three_digits():
@@ -664,11 +683,15 @@ def test_summary_counts_and_compares(digit_set):
         "metrics": [set_ | {"features": "tiny"}],
         "arms": [arm | {"dataset": "digits", "trainer": "yolov8n"} for arm in descriptors],
         "baselines": ["real"],
+        "configfiles": ["my.yaml"],
     }
     outputs = {"summary": "summary.md", "html": "summary.html"}
     summary.main(job(inputs, outputs, params, {}))
     lines = Path("summary.md").read_text().splitlines()
     assert len(lines) <= 25
+    assert lines[2] == "Configuration: my.yaml"
+    assert any("Real test images: 200 of digits." in line for line in lines)
+    assert not any("nothing was learned" in line for line in lines)
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert ["digits", "canny", "4", "12", "best_half 6", "12.3"] in cells
     assert [line for line in lines if "asks for 60 synthetic images" in line and "kept 7" in line]
@@ -680,9 +703,6 @@ def test_summary_counts_and_compares(digit_set):
 
 
 def test_summary_of_many_arms_stays_short_and_says_so(digit_set):
-    from cia.reporting.summary import summarize
-    from cia.reporting.tables import markdown_page
-
     pairs = [trained("real", 0, 0.1)]
     pairs += [trained(f"mix{n}", 0, 0.2 + n / 100, "c", "all", 60) for n in range(30)]
     arms = collect_arms(*zip(*pairs, strict=True))
@@ -692,10 +712,36 @@ def test_summary_of_many_arms_stays_short_and_says_so(digit_set):
     assert "21 more" in text
 
 
-def test_summary_says_which_training_sets_got_too_few_images():
-    from cia.reporting.summary import shortage, summarize
-    from cia.reporting.tables import markdown_page
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ([0.0, 0.0004], "With t on d, all 2 arms score 0.000: nothing was learned. Train longer"),
+        ([0.0, 0.02], None),
+        ([0.1, 0.1], "With t on d, all 2 arms score the same, 0.100: nothing can be learned"),
+        ([1.0, 1.0], "With t on d, all 2 arms score 1.000: there is nothing left to gain"),
+        ([0.0], "With t on d, the only arm scores 0.000: nothing was learned. Train longer"),
+        ([0.1], None),
+    ],
+)
+def test_summary_says_where_nothing_was_learned(tmp_path, values, words):
+    pairs = [trained(f"mix{n}", 0, value) for n, value in enumerate(values)]
+    groups = {("d", "t"): collect_arms(*zip(*pairs, strict=True))}
+    text = markdown_page("Summary", summarize([], groups, []))
+    assert words in text if words else "learned" not in text
+    descriptors, contents = zip(*pairs, strict=True)
+    paths = [tmp_path / f"{number}.yaml" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        write_yaml(path, content)
+    outputs = {name: tmp_path / f"arms.{name}" for name in ("csv", "markdown", "figure")}
+    outputs["figure"] = tmp_path / "arms.png"
+    params = {"arms": list(descriptors), "baselines": ["mix0"]}
+    names = {"dataset": "d", "trainer": "t"}
+    report_arms.main(job({"metrics": paths}, outputs, params, names))
+    page = outputs["markdown"].read_text()
+    assert words.partition(", ")[2][1:] in page if words else "learned" not in page
 
+
+def test_summary_says_which_training_sets_got_too_few_images():
     arm = {"dataset": "parts", "controlnet": "canny", "selection": "strict", "mix": "plus"}
     assert shortage(arm, {"synthetic_asked": 23, "train_synthetic": 23}) == ""
     words = shortage(arm, {"synthetic_asked": 23, "train_synthetic": 0})
@@ -711,3 +757,25 @@ def test_classical_copies_are_counted_and_drawn_as_what_they_are(tmp_path):
     assert arm_table([real, classical], real)["train_classical"].tolist() == [0, 0, 60, 60]
     draw_arms(tmp_path / "arms.png", [real, classical], real, "title", {})
     assert (tmp_path / "arms.png").stat().st_size > 0
+
+
+# home page
+
+
+@pytest.mark.parametrize(
+    "categories", [["Images", "Selection", "Metrics", "Training"], ["Did it help?"]]
+)
+def test_the_home_page_speaks_of_what_the_report_holds(categories):
+    """Rendered as Snakemake renders it."""
+    template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True).from_string(
+        (ROOT / "resources/report/workflow.rst").read_text()
+    )
+    experiment = {"dataset": "digits", "mixes": ["real"], "selections": [], "trainers": ["resnet"]}
+    experiments = [] if "Did it help?" in categories else [experiment]
+    text = template.render(
+        categories={Category(name): {} for name in categories},
+        snakemake=SimpleNamespace(config={"experiments": experiments}),
+    )
+    page = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})
+    assert re.findall(r"<em>(.*?)</em>", page["html_body"]) == categories
+    assert ("Dataset" in page["html_body"]) == bool(experiments)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from cia.evidence.study import nothing_told
 from cia.reporting.arms import (
     Arm,
     difference,
@@ -21,6 +22,8 @@ _WHERE = (
     "Every figure and table: results/report/ (snakemake --report puts them on one page)",
     "Kept images, best first: results/{dataset}/{controlnet}/selected/",
     "Training sets: data/mixed/; weights and test metrics: results/{dataset}/{controlnet}/models/",
+    "Another configuration's run in this folder writes its summary and its gallery over these: "
+    "copy results/report/ before, or give it a folder of its own",
 )
 
 
@@ -29,6 +32,7 @@ def summarize(
     groups: Mapping[tuple[str, str], Sequence[Arm]],
     baselines: Sequence[str],
     shortages: Sequence[str] = (),
+    configfiles: Sequence[str] = (),
 ) -> list[Part]:
     """Return the summary's tables and words.
 
@@ -43,10 +47,14 @@ def summarize(
         Mixes of the real images alone, see `find_baseline`.
     shortages : sequence of str
         What `shortage` says of training sets.
+    configfiles : sequence of str
+        The configuration that the run is of.
     """
-    parts: list[Part] = [_sets_table(sets)]
+    parts: list[Part] = [f"Configuration: {', '.join(configfiles)}"] if configfiles else []
+    parts.append(_sets_table(sets))
     if groups:
-        parts += [_arms_table(groups, baselines), _arms_words(groups)]
+        words = [_arms_words(groups), _tested_words(groups), *_nothing_learned(groups)]
+        parts += [_arms_table(groups, baselines), " ".join(words)]
     if shortages:
         parts.append(list(shortages))
     first = sets[0] if len(sets) == 1 else {}
@@ -134,3 +142,21 @@ def _arms_words(groups: Mapping) -> str:
     if hidden:
         words += f" The real-only and best arms are shown; results/report/arms/ has {hidden} more."
     return words
+
+
+def _tested_words(groups: Mapping) -> str:
+    """Say how many test images the results are of: a few dozen tell no small difference."""
+    images = {dataset: arms[0].n["test"] for (dataset, _), arms in groups.items()}
+    counts = " and ".join(f"{count} of {dataset}" for dataset, count in images.items())
+    return f"Real test images: {counts}."
+
+
+def _nothing_learned(groups: Mapping) -> list[str]:
+    """Say of which trainings nothing can be told, since all arms score 0.000, or the same."""
+    found = []
+    for (dataset, trainer), arms in groups.items():
+        metric = main_metric(arms)
+        words = nothing_told([estimate(list(arm.values[metric].values())).mean for arm in arms])
+        if words:
+            found.append(f"With {trainer} on {dataset}, {words[0].lower()}{words[1:]}")
+    return found
