@@ -15,7 +15,7 @@ from cia.reporting.arms import (
 )
 from cia.reporting.style import describe
 from cia.reporting.tables import markdown_page
-from cia.tables import write_table
+from cia.tables import write_report_table
 
 
 def main(job):
@@ -27,7 +27,7 @@ def main(job):
     means = [estimate(list(arm.values[metric].values())).mean for arm in arms]
     words = [f"{seeds_words(arms).capitalize()}.", nothing_told(means)]
     parts = [" ".join(filter(None, words)), arm_cells(arms, baseline)]
-    write_table(job.output.csv, arm_table(arms, baseline))
+    write_report_table(job.output.csv, arm_table(arms, baseline))
     write_text(job.output.markdown, markdown_page(title, parts))
     draw_arms(job.output.figure, arms, baseline, title, describe(title, job.input))
 

@@ -4,7 +4,7 @@ from cia.files import read_yaml, write_text
 from cia.jobs import run
 from cia.reporting.metrics import metric_cells, metric_rows
 from cia.reporting.tables import html_page, markdown_page
-from cia.tables import write_table
+from cia.tables import write_report_table
 
 _INTRODUCTION = (
     "Distance and quality of the whole synthetic set, measured on the features of each model."
@@ -23,7 +23,7 @@ def main(job):
     table = metric_rows([read_yaml(path) for path in job.input.metrics])
     title = f"Synthetic against real images: {job.wildcards.dataset}, {job.wildcards.controlnet}"
     parts = [_INTRODUCTION, metric_cells(table), _NOTES]
-    write_table(job.output.csv, table)
+    write_report_table(job.output.csv, table)
     write_text(job.output.markdown, markdown_page(title, parts))
     write_text(job.output.html, html_page(title, parts))
 
