@@ -15,7 +15,7 @@ STAGE = {
     "plan": 2,
     "generate": 2,
     "features": 1,
-    "metrics": 1,
+    "metrics": 2,
     "score": 1,
     "judge": 1,
     "filter": 2,
