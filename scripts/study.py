@@ -52,6 +52,7 @@ def features_of(job, arm):
         name: {
             "model": model,
             "real": job.input[f"features_{name}"][place],
+            "real_rows": job.input[f"rows_{name}"][place],
             "synthetic": job.input[f"features_{name}"][count + place],
             "synthetic_rows": job.input[f"rows_{name}"][count + place],
             "scores": job.input[f"scores_{name}"][place],

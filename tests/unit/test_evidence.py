@@ -458,6 +458,7 @@ def test_metrics_of_an_arm_are_those_of_its_own_images(tmp_path):
     rows = [{"id": name, "image": f"{name}.png"} for name in ids]
     files = {"model": "tiny"}
     files |= {name: str(tmp_path / name) for name in ("synthetic_rows", "scores")}
+    files["real_rows"] = files["synthetic_rows"]
     files |= {name: str(tmp_path / f"{name}.npy") for name in ("real", "synthetic")}
     np.save(files["real"], real)
     np.save(files["synthetic"], synthetic)
