@@ -360,7 +360,8 @@ def _worth(claims: Sequence[dict], study: dict) -> list[str]:
 
 def nothing_told(means: Sequence[float]) -> str:
     """Say what to do about arms that all score 0.000, or all the same; "" of any others."""
-    who = f"All {len(means)} arms score" if len(means) > 1 else "The only arm scores"
+    who = {1: "The only arm scores", 2: "Both arms score"}
+    who = who.get(len(means), f"All {len(means)} arms score")
     longer = "Train longer (the trainer's `steps` or `epochs`), or on more real images."
     if max(means) < 0.0005:
         return f"{who} 0.000: nothing was learned. {longer}"

@@ -53,10 +53,9 @@ def summarize(
     parts: list[Part] = [f"Configuration: {', '.join(configfiles)}"] if configfiles else []
     parts.append(_sets_table(sets))
     if groups:
-        words = [_arms_words(groups), _tested_words(groups), *_nothing_learned(groups)]
-        parts += [_arms_table(groups, baselines), " ".join(words)]
-    if shortages:
-        parts.append(list(shortages))
+        parts += [_arms_table(groups, baselines), f"{_arms_words(groups)} {_tested_words(groups)}"]
+    if doubts := [*_nothing_learned(groups), *shortages]:
+        parts.append(doubts)
     first = sets[0] if len(sets) == 1 else {}
     names = {name: first.get(name, f"{{{name}}}") for name in ("dataset", "controlnet")}
     return [*parts, [point.format(**names) for point in _WHERE]]
