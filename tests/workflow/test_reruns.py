@@ -108,10 +108,10 @@ def test_another_config_file_reruns_the_summary_that_names_it_and_another_path_t
     project.write_config()
     path = project.folder / "config" / "config.yaml"
     (project.folder / "link.yaml").symlink_to(path)
-    for name in (str(path), "./config/../config/config.yaml", "link.yaml"):
+    for name in (str(path), "link.yaml"):
         assert project.planned("--configfile", name) == {}
     (project.folder / "mine.yaml").write_text(path.read_text())
-    assert set(project.planned("--configfile", "mine.yaml")) == END - {"provenance"}
+    assert set(project.planned("--configfile", "mine.yaml")) == END
     summary = "results/report/summary.md"
     assert "Configuration: config/config.yaml\n" in (project.folder / summary).read_text()
     project.run(summary, "--configfile", "mine.yaml")
