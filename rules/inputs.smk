@@ -210,6 +210,12 @@ def get_study_sets(wildcards):
     return sorted(pair for pair in sets if pair[1] != NONE)
 
 
+def get_study_models(wildcards):
+    """The model of each entry of `features` that a study names."""
+    names = config["studies"][wildcards.study]["features"]
+    return {name: config["features"][name]["model"] for name in names}
+
+
 def get_study_inputs(wildcards):
     """Of each arm its model's results and training set; of those with synthetic images features."""
     trained = get_study_arms(wildcards)

@@ -229,6 +229,7 @@ rule summary:
         mem_mb=2000,
         runtime=30,
     params:
+        configfiles=get_configfiles(),
         datasets=[{"dataset": entry["dataset"]} for entry in REPORTED],
         sets=[
             {"dataset": entry["dataset"], "controlnet": entry["controlnet"]} for entry in REPORTED

@@ -60,6 +60,12 @@ def get_arm_names(wildcards):
     return [{name: arm[name] for name in names} for arm in arms_of(wildcards)]
 
 
+def get_configfiles():
+    """Whose summary it is: the config files by one name each, however the command names them."""
+    paths = [os.path.relpath(os.path.realpath(path)) for path in workflow.configfiles]
+    return list(dict.fromkeys(paths))
+
+
 def get_trained(pattern):
     """One path per dataset and trainer."""
     trained = sorted({(arm["dataset"], arm["trainer"]) for arm in ARMS})

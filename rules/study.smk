@@ -48,6 +48,7 @@ rule study:
         arms=get_study_arms,
         task=lambda wildcards: config["datasets"][study_dataset(wildcards)]["task"],
         sets=get_study_sets,
+        models=get_study_models,
         seed=config["seed"],
         version=STAGE["study"],
     script:

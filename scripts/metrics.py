@@ -1,8 +1,6 @@
 """Compare the synthetic images, and their labelled objects, with the real ones as distributions."""
 
-import numpy as np
-
-from cia.feature_files import load_features
+from cia.feature_files import load_array, load_features
 from cia.files import write_yaml
 from cia.jobs import run
 from cia.metrics import distribution_metrics
@@ -30,8 +28,8 @@ def main(job):
             seed,
             real.rows["id"],
             synthetic.rows["id"].map(sources),
-            np.load(job.input.synthetic_probabilities),
-            np.load(job.input.real_probabilities),
+            load_array(job.input.synthetic_probabilities),
+            load_array(job.input.real_probabilities),
         ),
     }
     if hasattr(job.input, "real_objects"):

@@ -1,5 +1,6 @@
 """Compare models that differ in their training set alone, on the real test images."""
 
+from cia.evidence.study import nothing_told
 from cia.files import read_yaml, write_text
 from cia.jobs import run
 from cia.reporting.arms import (
@@ -7,22 +8,26 @@ from cia.reporting.arms import (
     arm_table,
     collect_arms,
     draw_arms,
+    estimate,
     find_baseline,
     main_metric,
     seeds_words,
 )
 from cia.reporting.style import describe
 from cia.reporting.tables import markdown_page
-from cia.tables import write_table
+from cia.tables import write_report_table
 
 
 def main(job):
     arms = collect_arms(job.params.arms, [read_yaml(path) for path in job.input.metrics])
     baseline = find_baseline(arms, job.params.baselines)
     names = job.wildcards
-    title = f"Test {main_metric(arms)} of {names.trainer} on {names.dataset}, by training set"
-    parts = [f"{seeds_words(arms).capitalize()}.", arm_cells(arms, baseline)]
-    write_table(job.output.csv, arm_table(arms, baseline))
+    metric = main_metric(arms)
+    title = f"Test {metric} of {names.trainer} on {names.dataset}, by training set"
+    means = [estimate(list(arm.values[metric].values())).mean for arm in arms]
+    words = [f"{seeds_words(arms).capitalize()}.", nothing_told(means)]
+    parts = [" ".join(filter(None, words)), arm_cells(arms, baseline)]
+    write_report_table(job.output.csv, arm_table(arms, baseline))
     write_text(job.output.markdown, markdown_page(title, parts))
     draw_arms(job.output.figure, arms, baseline, title, describe(title, job.input))
 

@@ -2,7 +2,14 @@
 
 from cia.jobs import run
 from cia.reporting.histograms import draw_histogram
-from cia.reporting.selections import find_cut, judged_images, keeps_words, shown_score
+from cia.reporting.selections import (
+    direction_words,
+    find_cut,
+    judged_images,
+    keeps_words,
+    score_words,
+    shown_step,
+)
 from cia.reporting.style import describe
 from cia.tables import read_table
 
@@ -10,19 +17,20 @@ from cia.tables import read_table
 def main(job):
     settings = job.params.settings
     scores = read_table(job.input.scores)
-    score = shown_score(settings, scores)
+    step = shown_step(settings, scores)
     images = judged_images(
         read_table(job.input.plan, "plan"),
         read_table(job.input.generated, "manifest"),
         scores,
-        score,
+        step,
         read_table(job.input.selected, "selected")["id"],
     )
     title = f"Selection {job.wildcards.selection} keeps {keeps_words(images)}"
     subtitle = f"{job.wildcards.dataset}, {job.wildcards.controlnet}"
     cut = find_cut(images, settings)
+    label = f"{score_words(step)}: {direction_words(step)}"
     about = describe(title, job.input)
-    draw_histogram(job.output.figure, images, score, cut, title, subtitle, about)
+    draw_histogram(job.output.figure, images, label, cut, title, subtitle, about)
 
 
 if "snakemake" in globals():

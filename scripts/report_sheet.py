@@ -1,8 +1,13 @@
 """Draw real pictures, their condition maps and synthetic images side by side."""
 
-from cia.filtering import is_ascending
 from cia.jobs import run
-from cia.reporting.selections import direction_words, judged_images, keeps_words, shown_score
+from cia.reporting.selections import (
+    direction_words,
+    judged_images,
+    keeps_words,
+    score_words,
+    shown_step,
+)
 from cia.reporting.sheets import (
     OWN_MAPS,
     VARIATIONS,
@@ -16,24 +21,22 @@ from cia.tables import read_table
 
 
 def main(job):
-    settings = job.params.settings
     scores = read_table(job.input.scores) if "scores" in job.input.keys() else None
-    score = shown_score(settings, scores)
+    step = shown_step(job.params.settings, scores)
     images = judged_images(
         read_table(job.input.plan, "plan"),
         read_table(job.input.generated, "manifest"),
         scores,
-        score,
+        step,
         read_table(job.input.selected, "selected")["id"],
     )
-    ascending = is_ascending({"score": score} | settings)
     labels = {
         "real": _labels(job.input.real_labels),
         "synthetic": _labels(job.input.generated_labels),
     }
     rows = sheet_rows(
         images,
-        sample_rows(images, job.params.rows, ascending),
+        sample_rows(images, job.params.rows),
         read_table(job.input.real, "manifest"),
         labels,
         job.params.task,
@@ -41,15 +44,15 @@ def main(job):
         job.params.variants,
     )
     title = f"Selection {job.wildcards.selection} keeps {keeps_words(images)}"
-    subtitle = f"{job.wildcards.dataset}, {job.wildcards.controlnet}. {_score_words(score)}"
+    subtitle = f"{job.wildcards.dataset}, {job.wildcards.controlnet}. {_rows_words(step)}"
     headers = OWN_MAPS if has_own_maps(images) else VARIATIONS
     draw_sheet(job.output.sheet, title, subtitle, rows, describe(title, job.input), headers)
 
 
-def _score_words(score):
-    if score is None:
+def _rows_words(step):
+    if step is None:
         return "Rows: real training images, evenly sampled."
-    number = ", ".join(filter(None, [score, direction_words(score)]))
+    number = f"{score_words(step)}, {direction_words(step)}"
     return f"Number: {number}. Rows: evenly spread over the ranks, from best to worst."
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from cia.files import read_yaml, write_text
 from cia.jobs import run
 from cia.reporting.study import draw_figures, study_pages, study_table
-from cia.tables import write_table
+from cia.tables import write_report_table
 
 
 def main(job):
     study = read_yaml(job.input.study)
-    write_table(job.output.table, study_table(study))
+    write_report_table(job.output.table, study_table(study))
     markdown, html = study_pages(study)
     write_text(job.output.page, markdown)
     write_text(job.output.html, html)

@@ -9,6 +9,7 @@ from cia.evidence.study import Arm, summarize_study
 from cia.files import write_yaml
 from cia.jobs import run
 from cia.progress import track
+from cia.shares import count_of_ratio
 
 
 def main(job):
@@ -41,7 +42,7 @@ def main(job):
 
 
 def features_of(job, arm):
-    """The files that describe the synthetic images of an arm, by feature model."""
+    """What describes the synthetic images of an arm, by entry of the config's `features`."""
     key = (arm["dataset"], arm["controlnet"])
     sets = [tuple(entry) for entry in job.params.sets]
     if key not in sets:
@@ -49,12 +50,14 @@ def features_of(job, arm):
     place, count = sets.index(key), len(sets)
     return {
         name: {
+            "model": model,
             "real": job.input[f"features_{name}"][place],
+            "real_rows": job.input[f"rows_{name}"][place],
             "synthetic": job.input[f"features_{name}"][count + place],
             "synthetic_rows": job.input[f"rows_{name}"][count + place],
             "scores": job.input[f"scores_{name}"][place],
         }
-        for name in job.params.settings["features"]
+        for name, model in job.params.models.items()
     }
 
 
@@ -62,7 +65,7 @@ def join(seeds):
     """One arm from its runs with each seed. `all` is all that there are, however few."""
     arm, runs = seeds[0][0], [found for _, found in seeds]
     names = set.intersection(*(set(found.metrics) for found in runs))
-    asked = round(arm["ratio"] * arm["real"])
+    asked = count_of_ratio(arm["ratio"], arm["real"])
     few = [
         f"{found.added} of {asked} images with seed {run['seed']}"
         for run, found in seeds

@@ -39,6 +39,7 @@ def main(job):
         job.params.baselines,
         list(filter(None, shortages.values())),
         labels,
+        job.params.configfiles,
     )
     write_text(job.output.summary, markdown_page("Summary", parts))
     write_text(job.output.html, html_page("Summary", parts))

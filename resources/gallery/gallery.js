@@ -142,7 +142,15 @@ function isAscending(order, score) {
 }
 
 function quota(method, value, available) {
-  return method === "top_p" ? Math.trunc(available * value) : Math.min(Math.trunc(value), available);
+  return method === "top_p" ? countOfShare(value, available) : Math.min(Math.trunc(value), available);
+}
+
+/** How many of `total` a share is, rounded down: 0.29 of 100 is 29. See cia.shares. */
+function countOfShare(share, total) {
+  if (!total) return 0;
+  let count = Math.trunc(share * total) + 1;
+  while (count / total > share) count -= 1;
+  return count;
 }
 
 function select(set, { method, score, order, value, perClass }) {

@@ -14,6 +14,7 @@ from torchvision.transforms import v2
 from cia.files import digest_file
 from cia.images import load_image, save_png
 from cia.labels import read_objects, write_objects
+from cia.shares import count_of_ratio
 
 _LEAST_SIDE, _LEAST_SHARE = 2.0, 0.1
 """What must be left of a moved box, in pixels and as a share of its area, for it to count as in the
@@ -47,7 +48,7 @@ def augment_pictures(
     pandas.DataFrame
         Columns id ({source}-{number}), image, label, sha256.
     """
-    count = round(settings["ratio"] * len(pictures))
+    count = count_of_ratio(settings["ratio"], len(pictures))
     rows = []
     for index in range(count):
         source = pictures.iloc[index % len(pictures)]

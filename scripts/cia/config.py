@@ -68,31 +68,48 @@ def checked(config: dict) -> dict:
 
 
 def refuse_repeated_keys(path: str | Path) -> None:
-    """Raise a `UserError` if a table of a YAML file has a key twice.
+    """Raise a `UserError` if a table of a YAML file has a key twice, or holds itself by an alias.
 
-    YAML's reader would keep the last one, and all that stands below the first would be lost.
+    YAML's reader would keep the last one, and all that stands below the first would be lost. What
+    holds itself has no end, and whatever walks through it has none either.
     """
     with open(path, encoding="utf-8") as file:
         root = yaml.compose(file, yaml.SafeLoader)
-    nodes = [root] if root else []
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, yaml.SequenceNode):
-            nodes += node.value
-        if not isinstance(node, yaml.MappingNode):
+    if root:
+        _check_node(path, root, (), set())
+
+
+def _check_node(path: str | Path, node: yaml.Node, above: tuple, seen: set[int]) -> None:
+    """Check a node and all below it, each once however many aliases lead to it."""
+    line = node.start_mark.line + 1
+    if any(node is other for other in above):
+        raise UserError(
+            f"{path}, line {line}: what begins here holds an alias (*name) of itself, which has no "
+            "end. Write out what the alias is to stand for."
+        )
+    if id(node) in seen or isinstance(node, yaml.ScalarNode):
+        return
+    seen.add(id(node))
+    below = node.value
+    if isinstance(node, yaml.MappingNode):
+        _check_keys(path, node)
+        below = [value for _, value in node.value]
+    for other in below:
+        _check_node(path, other, (*above, node), seen)
+
+
+def _check_keys(path: str | Path, table: yaml.MappingNode) -> None:
+    lines: dict[str, int] = {}
+    for key, _ in table.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
             continue
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            nodes.append(value)
-            if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
-                continue
-            line, first = key.start_mark.line + 1, lines.get(key.value)
-            if first:
-                raise UserError(
-                    f"{path}, line {line}: {key.value!r} stands in line {first} already, and only "
-                    "one of them would count. Put what is below both under one."
-                )
-            lines[key.value] = line
+        line, first = key.start_mark.line + 1, lines.get(key.value)
+        if first:
+            raise UserError(
+                f"{path}, line {line}: {key.value!r} stands in line {first} already, and only "
+                "one of them would count. Put what is below both under one."
+            )
+        lines[key.value] = line
 
 
 def arms(config: dict) -> list[dict]:

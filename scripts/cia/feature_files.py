@@ -1,6 +1,7 @@
 """Saved features: an array, and a table that says which image each row is of."""
 
 from pathlib import Path
+from tokenize import TokenError
 from typing import NamedTuple
 
 import numpy as np
@@ -25,16 +26,41 @@ class FeatureSet(NamedTuple):
     rows: pd.DataFrame
 
 
+def load_array(path: str | Path) -> np.ndarray:
+    """Load features, or class probabilities: float32, shape (n, d).
+
+    Raises
+    ------
+    UserError
+        If the file is not whole, holds pickled objects (which are never loaded) or other numbers.
+    """
+    try:
+        with open(path, "rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, EOFError, TokenError) as error:  # a header is parsed as Python's literals
+        raise UserError(
+            f"{path} is damaged: it is not a whole .npy file of numbers. Delete it, and the next "
+            "run makes it again"
+        ) from error
+    if array.dtype != np.float32 or array.ndim != 2:
+        raise UserError(
+            f"{path}: an array of {array.dtype} of shape {array.shape}, where a row of float32 per "
+            "image is to be. Delete it, and the next run makes it again"
+        )
+    return array
+
+
 def load_features(path: str | Path, rows: str | Path) -> FeatureSet:
     """Load features and their row table.
 
     Raises
     ------
     UserError
-        If the two don't belong together, or a feature is not finite; the message names the images.
+        If the file is damaged (see `load_array`), the two don't belong together, or a feature is
+        not finite; the message names the images.
     """
-    features, table = np.load(path, allow_pickle=False), read_table(rows, "rows")
-    if features.ndim != 2 or len(features) != len(table):
+    features, table = load_array(path), read_table(rows, "rows")
+    if len(features) != len(table):
         raise UserError(
             f"{path}: an array of shape {features.shape}, and {len(table)} rows in {rows}; it "
             "is to have one row of features for each. Delete both to make them again"

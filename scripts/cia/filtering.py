@@ -10,6 +10,7 @@ import pandas as pd
 
 from cia.directions import SCORES
 from cia.errors import UserError
+from cia.shares import count_of_share
 from cia.tables import COLUMNS
 
 logger = logging.getLogger("cia")
@@ -80,12 +81,46 @@ def is_ascending(settings: dict) -> bool:
     return order == "ascending"
 
 
+def rank(images: pd.DataFrame, settings: dict, scores: pd.DataFrame) -> pd.DataFrame:
+    """Return all images as a selection by a score ranks them.
+
+    Parameters
+    ----------
+    images : pandas.DataFrame
+        id and image of each.
+    settings : dict
+        One entry of the config's `selections`, or one of its steps: score (a column, or columns
+        with weights), order.
+    scores : pandas.DataFrame
+        Its scores table: id and a column per score.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns id, image, score, best first; equal scores by id. Of several weighted scores it is
+        the mean rank, from 0 (best) to 1.
+
+    Raises
+    ------
+    UserError
+        If there is no such score, or an image has none.
+    """
+    table = images[["id", "image"]].sort_values("id", ignore_index=True)
+    scored = _scored(table, scores, settings["score"])
+    table = table.merge(scored, on="id", how="left")
+    _require_scores(table)
+    return table.sort_values(
+        ["score", "id"], ascending=[is_ascending(settings), True], ignore_index=True
+    )
+
+
 def _keep(images, settings, seed, scores, labels) -> pd.DataFrame:
     table = _ranked(images, settings, seed, scores)
     if settings["method"] == "threshold":
         return table[_at_least_as_good(table["score"], settings)]
     if settings["method"] == "band":
-        return table.iloc[int(len(table) * settings["low"]) : int(len(table) * settings["high"])]
+        low, high = (count_of_share(settings[end], len(table)) for end in ("low", "high"))
+        return table.iloc[low:high]
     if settings.get("per_class"):
         return _keep_per_class(table, settings, labels)
     return table.head(_quota(settings, len(table)))
@@ -93,15 +128,9 @@ def _keep(images, settings, seed, scores, labels) -> pd.DataFrame:
 
 def _ranked(manifest, settings, seed, scores) -> pd.DataFrame:
     """Return all images with their score, best first."""
-    method = settings["method"]
+    if settings["method"] in SCORED:
+        return rank(manifest, settings, scores[settings["features"]])
     table = manifest[["id", "image"]].sort_values("id", ignore_index=True)
-    if method in SCORED:
-        scored = _scored(table, scores[settings["features"]], settings["score"])
-        table = table.merge(scored, on="id", how="left")
-        _require_scores(table)
-        return table.sort_values(
-            ["score", "id"], ascending=[is_ascending(settings), True], ignore_index=True
-        )
     # All in random order too: a mix takes the first ones, which must not favor some sources.
     order = sorted(range(len(table)), key=lambda row: _draw(seed, table["id"][row]))
     return table.iloc[order].reset_index(drop=True).assign(score=0.0)
@@ -141,7 +170,7 @@ def _quota(settings: dict, available: int) -> int:
     if method == "all":
         return available
     if method == "top_p" or (method == "random" and value < 1):
-        return int(available * value)
+        return count_of_share(value, available)
     if value > available:
         logger.warning("The selection asks for %d of %d images; it keeps all.", value, available)
     return min(int(value), available)

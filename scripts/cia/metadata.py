@@ -1,6 +1,14 @@
 """metadata.yaml: all that is known of one generated set, in one file beside it.
 
-Its `results.metrics.ptd` is what ciagen's filter reads: `{metric}: {features}: {path}: score`.
+Its `results.metrics.ptd` is what ciagen's filter (1.0.1) reads: `{metric}: {features}: {path}:
+score`. That filter
+
+- takes scores of the feature models `vit` and `inception` alone: so must an entry of the config's
+  `features` be named whose scores it is to read;
+- takes the smallest scores, or those up to a threshold, for the best: of realism and of what else
+  is better when larger it keeps the worst;
+- cuts a share's float product, where `cia.shares` is exact: top-p 0.29 of 100 keeps 28 there and 29
+  here. Its top-k with our `kept` keeps the same images, whatever the share.
 """
 
 import json

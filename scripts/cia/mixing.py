@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 from cia.errors import UserError
 from cia.files import link_file, write_text, write_texts, write_yaml
 from cia.images import PNG_SIGNATURE, load_image, orientation, save_png
+from cia.shares import count_of_ratio
 from cia.tables import COLUMNS, write_table
 
 logger = logging.getLogger("cia")
@@ -240,8 +241,7 @@ def summarize(
 
 def asked_synthetic(settings: dict, real: int) -> int:
     """Return how many synthetic images a mix asks for, beside `real` real training pictures."""
-    amount = settings["synthetic"] * (real if settings["unit"] == "ratio" else 1)
-    return int(round(amount))
+    return count_of_ratio(settings["synthetic"], real if settings["unit"] == "ratio" else 1)
 
 
 def digest_entries(entries: pd.DataFrame, digests: pd.Series) -> str:

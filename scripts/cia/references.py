@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cia.directions import JUDGED, SCORES
+from cia.shares import count_of_ratio, count_of_share
 from cia.studies import RANDOM, made_entries, one_replicate, sizes
 from cia.trainers import TRAINERS
 
@@ -143,7 +144,7 @@ def _too_small(config: dict, key: str, arm: dict) -> str | None:
             f"{key}: a ratio of {ratio:g} takes more images than the {variants} `variants` "
             f"of {controlnet!r}"
         )
-    asked, candidates = round(ratio * arm["real"]), variants * arm["real"]
+    asked, candidates = count_of_ratio(ratio, arm["real"]), variants * arm["real"]
     kept = kept_at_most(config["selections"].get(arm["selection"], {"method": "all"}), candidates)
     if kept < asked:
         return (
@@ -162,9 +163,10 @@ def kept_at_most(selection: dict, candidates: int) -> int:
     if method in ("random", "top_k") and selection["value"] >= 1:
         return min(int(selection["value"]), candidates)
     if method in ("random", "top_p"):
-        return int(selection["value"] * candidates)
+        return count_of_share(selection["value"], candidates)
     if method == "band":
-        return int(selection["high"] * candidates) - int(selection["low"] * candidates)
+        low, high = (count_of_share(selection[end], candidates) for end in ("low", "high"))
+        return high - low
     if method == "sequence":
         for step in selection["steps"]:
             candidates = kept_at_most(step, candidates)

@@ -39,6 +39,11 @@ COLUMNS = {
 }
 """The columns of each kind of table, in order."""
 
+_FOR_PEOPLE = {"rejected", "stored", "neighbors"}
+"""Kinds of tables that no part of the workflow reads."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
+"""A spreadsheet may take text that begins so for a formula, which can fetch and run things."""
+
 _NUMBERS = {
     "width": "int64",
     "height": "int64",
@@ -88,12 +93,42 @@ def read_table(
 def write_table(
     path: str | Path, rows: "pd.DataFrame | Sequence[Mapping]", kind: str | None = None
 ) -> None:
-    """Write a CSV table, whole or not at all; with `kind`, exactly that kind's columns."""
+    """Write a CSV table, whole or not at all; with `kind`, exactly that kind's columns.
+
+    Text stays as it is, for the workflow to read again, but for the kinds that people alone read.
+    """
     import pandas as pd
 
     table = pd.DataFrame(rows, columns=COLUMNS[kind] if kind else None)
+    if kind in _FOR_PEOPLE:
+        table = _without_formulas(table)
     with atomic_path(path) as partial:
         table.to_csv(partial, index=False, lineterminator="\n")
+
+
+def write_report_table(path: str | Path, rows: "pd.DataFrame | Sequence[Mapping]") -> None:
+    """Write a CSV table for people, whole or not at all: no text in it is a spreadsheet's formula.
+
+    Names, ids and captions come from whoever made a dataset, and the table is opened elsewhere.
+    """
+    import pandas as pd
+
+    write_table(path, _without_formulas(pd.DataFrame(rows)))
+
+
+def _without_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a table whose texts that begin like a formula begin with an apostrophe.
+
+    OWASP, "CSV Injection". Numbers, negative ones too, stay numbers.
+    """
+
+    def harmless(cell: object) -> object:
+        if not isinstance(cell, str):
+            return cell
+        text = cell.replace("\r", "\n")  # pandas leaves it bare, where it would begin a new row
+        return f"'{text}" if text.startswith(_FORMULA) else text
+
+    return table.map(harmless)
 
 
 def _numbers_where_possible(table: "pd.DataFrame") -> "pd.DataFrame":

@@ -15,7 +15,7 @@ STAGE = {
     "plan": 2,
     "generate": 2,
     "features": 1,
-    "metrics": 1,
+    "metrics": 2,
     "score": 1,
     "judge": 1,
     "filter": 2,
@@ -25,7 +25,7 @@ STAGE = {
     "classical": 3,  # of mixes with classically augmented images
     "train": 4,
     "test": 1,
-    "study": 4,
+    "study": 5,
     "report": 4,
     "provenance": 1,
 }

@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 
-from cia.config import arms, checked, generated_sets
+from cia.config import arms, checked, generated_sets, refuse_repeated_keys
 from cia.errors import UserError
 from conftest import ROOT
 
@@ -109,3 +109,28 @@ def test_examples_are_valid_on_top_of_the_default(config, path):
 def test_the_config_page_is_what_the_schemas_say():
     command = [sys.executable, ROOT / "tools/config_docs.py", "--check"]
     assert subprocess.run(command).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        ("experiments: &all\n  - *all\n", 1),
+        ("mixes:\n  real: &real\n    synthetic: 0\n    classical: {options: [*real]}\n", 2),
+        ("mixes: &mixes\n  real: {<<: *mixes}\n", 1),
+    ],
+)
+def test_an_alias_of_itself_is_refused_in_no_time(tmp_path, text, line):
+    (tmp_path / "my.yaml").write_text(text)
+    with pytest.raises(UserError, match=f"my.yaml, line {line}: what begins here holds an alias"):
+        refuse_repeated_keys(tmp_path / "my.yaml")
+
+
+def test_aliases_are_walked_through_once_each(tmp_path):
+    """Twenty tables of two aliases each stand for a million."""
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [f"a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}" for n in range(1, 40)]
+    (tmp_path / "my.yaml").write_text("\n".join(lines))
+    refuse_repeated_keys(tmp_path / "my.yaml")
+    (tmp_path / "my.yaml").write_text("\n".join([*lines, "z: {k: 1, k: 2}"]))
+    with pytest.raises(UserError, match="'k' stands in line 41 already"):
+        refuse_repeated_keys(tmp_path / "my.yaml")

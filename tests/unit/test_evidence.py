@@ -1,6 +1,7 @@
 """Statistics of a study: equal to the references, and honest with few seeds."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from cia.files import read_yaml, write_yaml
 from cia.scores.neighbors import score_neighbors
 from cia.tables import COLUMNS, write_table
 from cia.yolo import import_ultralytics
-from study import join
+from study import features_of, join
 
 
 def detections_of(images, classes, per_image, seed, objects=4):
@@ -269,11 +270,39 @@ def test_a_metric_that_only_follows_the_ratio_foretells_nothing_beside_it():
     assert partial.low < 0 < partial.high and partial.p > 0.05
 
 
-def test_p_values_beside_the_ratio_are_small_no_more_often_than_they_say():
+@pytest.mark.parametrize(
+    "ratio",
+    [
+        [4, 4, 4, 4, 4, 10],  # of the published study of scenes
+        [2, 2, 2, 2, 4, 0.25, 1],  # and of digits
+        [2, 2, 2, 2, 2, 4, 0.25, 1],
+        [0.5, 0.5, 0.5, 2, 2, 2, 4, 4],
+    ],
+)
+@pytest.mark.parametrize("pull", [0, 3])
+def test_p_values_beside_the_ratio_are_small_no_more_often_than_they_say(ratio, pull):
+    """Metric and score hang on the ratio, by much or not at all, and not on each other."""
     rng = np.random.default_rng(3)
-    ratio = [0.25, 1, 2, 2, 2, 2, 4]
-    drawn = [rank_correlation(*rng.normal(size=(2, 7)), ratio).p for _ in range(400)]
-    assert np.mean(np.array(drawn) <= 0.05) <= 0.08  # 0.05 and three standard errors
+    follows = pull * np.log(ratio)
+    drawn = [
+        rank_correlation(*(follows + rng.normal(size=(2, len(ratio)))), ratio).p for _ in range(300)
+    ]
+    assert np.mean(np.array(drawn) <= 0.05) <= 0.05 + 1.96 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_a_metric_that_orders_arms_of_one_ratio_is_found_beside_it():
+    rng = np.random.default_rng(4)
+    ratio = [2, 2, 2, 2, 2, 2, 2, 4, 0.25, 1]
+    metric = np.log(ratio) + rng.normal(size=10)
+    found = rank_correlation(metric, metric + rng.normal(0, 0.1, 10), ratio)
+    assert found.p < 0.01 < found.low
+
+
+def test_arms_with_too_few_of_one_ratio_have_a_correlation_and_no_p_value():
+    metric, scores = np.random.default_rng(6).normal(size=(2, 7))
+    found = rank_correlation(metric, scores, [1, 1, 1, 2, 3, 4, 5])
+    assert found.rho is not None and found.low < found.rho < found.high and found.p is None
+    assert "6 orders of arms of one ratio" in found.reason
 
 
 @pytest.mark.filterwarnings("error")
@@ -427,19 +456,44 @@ def test_metrics_of_an_arm_are_those_of_its_own_images(tmp_path):
     real, synthetic = rng.normal(size=(2, 40, 8)).astype(np.float32)
     ids = [f"i{number:02d}" for number in range(40)]
     rows = [{"id": name, "image": f"{name}.png"} for name in ids]
-    files = {name: str(tmp_path / name) for name in ("synthetic_rows", "scores")}
+    files = {"model": "tiny"}
+    files |= {name: str(tmp_path / name) for name in ("synthetic_rows", "scores")}
+    files["real_rows"] = files["synthetic_rows"]
     files |= {name: str(tmp_path / f"{name}.npy") for name in ("real", "synthetic")}
     np.save(files["real"], real)
     np.save(files["synthetic"], synthetic)
     write_table(files["synthetic_rows"], rows, "rows")
     table = pd.DataFrame(rows).assign(mahalanobis=np.arange(40.0), copy_synthetic=1e9)
     table.to_csv(files["scores"], index=False)
-    found = results._measure(files, ids[:10], "tiny", 0)
+    found = results._measure(files, ids[:10], 0)
     assert found["mean_mahalanobis"] == 4.5
     own = score_neighbors(real, synthetic[:10], 1).copy_synthetic.mean()
     assert found["mean_copy_synthetic"] == pytest.approx(own)
-    assert found["frechet_distance"] != results._measure(files, ids, "tiny", 0)["frechet_distance"]
-    assert results._measure(files, ids[:1], "tiny", 0) == {}
+    assert found["frechet_distance"] != results._measure(files, ids, 0)["frechet_distance"]
+    assert results._measure(files, ids[:1], 0) == {}
+
+
+def test_a_study_calls_the_distance_fid_by_the_model_and_not_by_the_entry_s_name(tmp_path):
+    rng = np.random.default_rng(0)
+    ids = [f"i{number}" for number in range(12)]
+    rows = [{"id": name, "image": f"{name}.png"} for name in ids]
+    write_table(tmp_path / "rows.csv", rows, "rows")
+    pd.DataFrame(rows).assign(realism=1.0).to_csv(tmp_path / "scores.csv", index=False)
+    np.save(tmp_path / "features.npy", rng.normal(size=(12, 3)).astype(np.float32))
+    features, table, scores = (
+        [str(tmp_path / name)] * 2 for name in ("features.npy", "rows.csv", "scores.csv")
+    )
+    models = {"pool3": "inception", "inception": "facebook/dinov2-small"}
+    inputs = {}
+    for name in models:
+        inputs |= {f"features_{name}": features, f"rows_{name}": table, f"scores_{name}": scores}
+    job = SimpleNamespace(
+        input=inputs, params=SimpleNamespace(sets=[("digits", "canny")], models=models)
+    )
+    found = features_of(job, {"dataset": "digits", "controlnet": "canny"})
+    measured = {name: results._measure(files, ids[:6], 0) for name, files in found.items()}
+    assert "fid" in measured["pool3"] and "frechet_distance" not in measured["pool3"]
+    assert "frechet_distance" in measured["inception"] and "fid" not in measured["inception"]
 
 
 def test_a_study_without_its_control_or_with_unequal_arms_is_an_error():

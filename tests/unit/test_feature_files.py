@@ -1,5 +1,7 @@
 """Saved features are of the images that their table names, and finite."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from cia.feature_files import load_features
 from cia.files import save_array
 from cia.labels import list_objects
 from cia.tables import write_table
+from conftest import ROOT
 
 
 def save(folder, features):
@@ -37,6 +40,36 @@ def test_a_feature_that_is_not_finite_names_its_image(tmp_path, value):
 def test_features_of_other_images_are_refused(tmp_path):
     with pytest.raises(UserError, match="shape .5, 3., and 4 rows"):
         load_features(*save(tmp_path, np.zeros((5, 3), np.float32)))
+
+
+def damaged(content):
+    """Ways in which a file is not what was saved."""
+    pickled = io.BytesIO()
+    np.save(pickled, np.array([{"a": 1}, None], dtype=object))
+    zipped = io.BytesIO()
+    np.savez(zipped, np.zeros((4, 3), np.float32))
+    yield from (b"", content[:5], content[:90], content[:-5], content[: len(content) // 2])
+    yield from (pickled.getvalue(), zipped.getvalue(), b"<html>404</html>", bytes(len(content)))
+    yield content.replace(b"(4, 3)", b"(4, 3(")  # Python's tokenizer fails, and not its parser
+
+
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
+    path, rows = save(tmp_path, np.zeros((4, 3), np.float32))
+    for content in damaged(path.read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"f\.npy is damaged: .*\. Delete it, and the next run"):
+            load_features(path, rows)
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 3)), np.zeros((4, 3), int), np.zeros(4, "f4")])
+def test_an_array_of_another_kind_is_named_with_what_to_do(tmp_path, array):
+    with pytest.raises(UserError, match=rf"f\.npy: an array of {array.dtype} .* Delete it"):
+        load_features(*save(tmp_path, array))
+
+
+def test_every_array_is_loaded_by_the_one_function_that_checks_it():
+    for path in (ROOT / "scripts").rglob("*.py"):
+        assert "np.load(" not in path.read_text(), path
 
 
 def test_objects_are_the_labelled_boxes_of_the_images_that_there_are():

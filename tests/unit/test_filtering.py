@@ -5,6 +5,7 @@ import pytest
 
 from cia.errors import UserError
 from cia.filtering import select
+from cia.references import kept_at_most
 
 
 def table(scores: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -102,6 +103,31 @@ def test_images_without_score_are_an_error_not_a_silent_loss():
     manifest, values = table(SCORES)
     with pytest.raises(UserError, match="1 images have no score: c"):
         select(manifest, {**TOP, "method": "top_k", "value": 1}, 0, {"f": values.drop(index=2)})
+
+
+def test_shares_are_exact():
+    hundred = {f"{number:03d}": float(number) for number in range(100)}
+    best = list(hundred)
+    assert kept({**TOP, "method": "top_p", "value": 0.29}, hundred) == best[:29]
+    band = {**TOP, "method": "band", "low": 0.29, "high": 0.58}
+    assert kept(band, hundred) == best[29:58]
+    manifest, _ = table(hundred)
+    assert len(select(manifest, {"method": "random", "value": 0.57}, 0)) == 57
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {**TOP, "method": "top_p", "value": 0.29},
+        {**TOP, "method": "band", "low": 0.29, "high": 0.57},
+        {"method": "random", "value": 0.58},
+        {"method": "sequence", "steps": [{**TOP, "method": "top_p", "value": 0.58}] * 2},
+    ],
+)
+def test_a_dry_run_foretells_how_many_a_share_keeps(settings):
+    for images in (50, 100, 700):
+        scores = {f"{number:03d}": float(number) for number in range(images)}
+        assert kept_at_most(settings, images) == len(kept(settings, scores))
 
 
 def test_a_band_keeps_the_middle_of_the_ranking():

@@ -1,5 +1,6 @@
 """metadata.yaml can be read by the peer's own filter, which then keeps the same images."""
 
+import ast
 import importlib.util
 import logging
 import sys
@@ -17,6 +18,10 @@ from cia.metadata import gather_metadata, write_metadata
 NAME = {"dataset": "birds", "controlnet": "canny"}
 
 
+def peer_package() -> Path:
+    return Path(importlib.util.find_spec("ciagen").origin).parent
+
+
 @pytest.fixture
 def peer_filter(monkeypatch):
     """ciagen 1.0.1's own `filter_generated`, from its own file.
@@ -24,14 +29,15 @@ def peer_filter(monkeypatch):
     Importing the package whole fails with current transformers. Its filter needs of it the names
     of the feature extractors, and a logger.
     """
-    folder = Path(importlib.util.find_spec("ciagen").origin).parent
     extractors = types.ModuleType("ciagen.feature_extractors")
     extractors.available_feature_extractors = lambda: {"vit": None, "inception": None}
     io = types.ModuleType("ciagen.utils.io")
     io.logger = logging.getLogger("ciagen")
     for module in (extractors, io):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    spec = importlib.util.spec_from_file_location("peer_filter", folder / "api" / "filter.py")
+    spec = importlib.util.spec_from_file_location(
+        "peer_filter", peer_package() / "api" / "filter.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.filter_generated
@@ -68,6 +74,36 @@ def test_the_peer_s_filter_keeps_the_same_images(
     kept = peer_filter(tmp_path, method=theirs, value=value, feature_extractor="vit")
     assert set(kept["mahalanobis"]["vit"]) == set(ours["image"])
     assert 0 < len(ours) < len(scores)
+
+
+def test_the_peer_s_share_may_keep_one_image_less_and_its_count_keeps_the_same(
+    peer_filter, scores, tmp_path
+):
+    """It cuts the float product: 0.58 of 50 is 29, and 28.999999999999996 as a product."""
+    scores = scores.head(50)
+    settings = {"method": "top_p", "value": 0.58, "score": "mahalanobis", "features": "vit"}
+    ours = select(scores, settings, 0, {"vit": scores})
+    write_metadata(tmp_path / "metadata.yaml", metadata(scores, {"best": (settings, ours)}))
+    theirs = peer_filter(tmp_path, method="top-p", value=0.58)["mahalanobis"]["vit"]
+    assert set(theirs) == set(ours["image"].head(28)) and len(ours) == 29
+    count = read_yaml(tmp_path / "metadata.yaml")["results"]["filtering"]["best"]["kept"]
+    same = peer_filter(tmp_path, method="top-k", value=count)["mahalanobis"]["vit"]
+    assert set(same) == set(ours["image"])
+
+
+def test_the_peer_knows_two_feature_models(peer_filter, scores, tmp_path):
+    """So says our docs; its registry is read from its own file, and its filter goes by it."""
+    text = (peer_package() / "feature_extractors" / "__init__.py").read_text()
+    registry = next(
+        node
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef) and node.name == "available_feature_extractors"
+    )
+    names = {node.value for node in ast.walk(registry) if isinstance(node, ast.Constant)}
+    assert names == {"vit", "inception"}
+    write_metadata(tmp_path / "metadata.yaml", metadata(scores, {}))
+    with pytest.raises(ValueError, match="feature_extractor 'dinov2'"):
+        peer_filter(tmp_path, feature_extractor="dinov2")
 
 
 def test_it_says_how_the_set_was_made_judged_and_filtered(scores):

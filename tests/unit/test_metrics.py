@@ -224,11 +224,12 @@ def test_frechet_distance_of_constant_features_is_that_of_their_means():
     assert frechet_distance(np.zeros((5, 3)), np.full((4, 3), 2.0)) == pytest.approx(12)
 
 
-def test_inception_score_equals_torch_fidelity():
+@pytest.mark.parametrize("images", [200, 10, 11, 19, 57, 203, 1999])
+def test_inception_score_equals_torch_fidelity(images):
     import torch
     from torch_fidelity.metric_isc import isc_features_to_metric
 
-    logits = np.random.default_rng(0).normal(size=(200, 12)) * 3
+    logits = np.random.default_rng(0).normal(size=(images, 12)) * 3
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     reference = isc_features_to_metric(torch.from_numpy(logits), splits=10, shuffle=False)
     mean, std = inception_score(probabilities)

@@ -19,6 +19,7 @@ from cia.images import check_image, load_image, save_png
 from cia.mixing import (
     _is_plain_png,
     _is_read_otherwise,
+    asked_synthetic,
     choose_entries,
     digest_entries,
     labeled,
@@ -84,6 +85,7 @@ def counts(entries: pd.DataFrame) -> dict:
     ],
 )
 def test_numbers_are_as_asked(sources, change, expected):
+    assert asked_synthetic({**PLAIN, "synthetic": 0.575}, 100) == 58  # a float product has 57
     assert counts(choose_entries(*sources, {**PLAIN, **change}, seed=0)) == expected
 
 

@@ -1,15 +1,19 @@
 """The report: what is shown is what the files say, and the same files give the same bytes."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
+import jinja2
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from docutils.core import publish_parts
 from PIL import ImageColor
 from snakemake.iocontainers import InputFiles, OutputFiles, Params, Wildcards
+from snakemake.report import Category
 
 import report_arms
 import report_curves
@@ -21,6 +25,7 @@ from cia import config
 from cia.digits import draw_scene, pool, scene_rng
 from cia.errors import UserError
 from cia.files import digest_file, write_yaml
+from cia.filtering import select
 from cia.images import load_image, read_png_text, save_png
 from cia.reporting.arms import (
     NONE,
@@ -37,11 +42,19 @@ from cia.reporting.curves import Run, mean_curve
 from cia.reporting.extremes import extreme_rows
 from cia.reporting.histograms import bin_edges
 from cia.reporting.metrics import metric_cells, metric_rows
-from cia.reporting.selections import find_cut, judged_images
+from cia.reporting.selections import (
+    direction_words,
+    find_cut,
+    judged_images,
+    score_words,
+    shown_step,
+)
 from cia.reporting.sheets import Tile, draw_sheet, sample_rows, sheet_rows
 from cia.reporting.style import DROPPED, KEPT
-from cia.reporting.tables import Table, format_number, html_page, markdown_table
+from cia.reporting.summary import shortage, summarize
+from cia.reporting.tables import Table, format_number, html_page, markdown_page, markdown_table
 from cia.tables import read_table, write_table
+from conftest import ROOT
 
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 TOP_P = {"method": "top_p", "value": 0.5, "score": "mahalanobis", "order": "auto"}
@@ -58,7 +71,9 @@ def job(inputs, outputs, params, wildcards):
 
 
 def images_table(scores, kept, per_source=3):
-    """Synthetic images in the form that `judged_images` gives."""
+    """Synthetic images in the form that `judged_images` gives; the smallest score is the best."""
+    ranked = [number for number in np.argsort(scores) if np.isfinite(scores[number])]
+    order = {number: float(place) for place, number in enumerate(ranked, start=1)}
     rows = [
         {
             "id": f"p {number // per_source}_v{number % per_source:03d}",
@@ -68,6 +83,7 @@ def images_table(scores, kept, per_source=3):
             "condition": "",
             "image": "",
             "score": score,
+            "rank": order.get(number, np.nan),
             "kept": keep,
         }
         for number, (score, keep) in enumerate(zip(scores, kept, strict=True))
@@ -201,18 +217,85 @@ def test_sample_holds_best_and_worst_and_no_source_twice():
     assert np.abs(ranks - (1, 16, 30, 45, 60)).max() <= 3
 
 
-def test_sample_follows_the_direction_and_ignores_the_order_of_rows():
-    images = images_table(np.arange(30.0), [True] * 30)
-    largest = sample_rows(images, 3, smaller_first=False)
-    assert largest[0]["id"] == images["id"].iloc[-1]
-    shuffled = images.sample(frac=1, random_state=0)
-    assert sample_rows(shuffled, 3, smaller_first=False) == largest
+def test_sample_follows_the_rank_and_ignores_the_order_of_rows():
+    images = images_table(-np.arange(30.0), [True] * 30)
+    sample = sample_rows(images, 3)
+    assert sample[0]["id"] == images["id"].iloc[-1]
+    assert sample_rows(images.sample(frac=1, random_state=0), 3) == sample
+
+
+WEIGHTED = {"method": "top_k", "value": 4, "features": "f", "score": {"realism": 3, "label_iou": 1}}
+BY_ORDER = {"method": "top_k", "value": 4, "features": "f", "score": "realism"}
+BY_ORDER |= {"order": "ascending"}
+SELECTIONS = {
+    "weighted": WEIGHTED,
+    "weighted, worst first": WEIGHTED | {"order": "descending"},
+    "one score": BY_ORDER | {"order": "auto"},
+    "an order of its own": BY_ORDER,
+    "a step's order": {"method": "sequence", "steps": [BY_ORDER, {"method": "all"}]},
+    "a weighted step": {"method": "sequence", "steps": [{"method": "all"}, WEIGHTED]},
+}
+
+
+@pytest.mark.parametrize("settings", SELECTIONS.values(), ids=SELECTIONS.keys())
+def test_the_best_of_a_sheet_and_a_histogram_are_what_the_filter_takes_first(digit_set, settings):
+    rng = np.random.default_rng(5)
+    scores = read_table("scores.csv").assign(realism=rng.random(12), label_iou=rng.random(12))
+    manifest = read_table("generated.csv", "manifest")
+    kept = select(manifest, settings, 0, {"f": scores})
+    images = judged_images(
+        read_table("plan.csv", "plan"), manifest, scores, shown_step(settings, scores), kept["id"]
+    )
+    ranked = images.sort_values("rank", ignore_index=True)
+    first = select(manifest, shown_step(settings, scores), 0, {"f": scores})
+    assert ranked.head(4)[["id", "score"]].equals(first[["id", "score"]])
+    assert ranked["kept"].tolist() == [True] * 4 + [False] * 8
+    assert sample_rows(images, 4)[0]["id"] == first["id"][0]
+    assert find_cut(images, settings) is not None
+
+
+def test_a_sequence_with_weighted_scores_is_drawn(digit_set):
+    settings = SELECTIONS["a weighted step"]
+    scores = read_table("scores.csv").assign(realism=np.arange(12.0), label_iou=1.0)
+    kept = select(read_table("generated.csv", "manifest"), settings, 0, {"f": scores})
+    write_table("scores.csv", scores)
+    write_table("selected.csv", kept, "selected")
+    report_sheet.main(sheet_job(digit_set, "sheet.png", settings=settings))
+    inputs = {name: digit_set[name] for name in ("plan", "generated", "selected", "scores")}
+    names = {"dataset": "digits", "controlnet": "tiny", "selection": "best"}
+    report_scores.main(job(inputs, {"figure": "scores.png"}, {"settings": settings}, names))
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        (TOP_P, "mahalanobis: smaller is better"),
+        (BY_ORDER, "realism: here smaller is better"),
+        (BY_ORDER | {"order": "auto"}, "realism: larger is better"),
+        (WEIGHTED, "mean rank in realism (3) and label_iou (1): smaller is better"),
+        ({"method": "random", "value": 5}, "label_iou: larger is better"),
+    ],
+)
+def test_a_score_is_named_with_its_better_end(settings, words):
+    scores = pd.DataFrame({"id": [], "image": [], "label_iou": []})
+    step = shown_step(settings, scores)
+    assert f"{score_words(step)}: {direction_words(step)}" == words
+
+
+def test_images_without_a_score_have_no_rank_where_the_selection_reads_none(digit_set):
+    scores = read_table("scores.csv")
+    scores.loc[:4, "mahalanobis"] = np.nan
+    manifest = read_table("generated.csv", "manifest")
+    step = shown_step({"method": "random", "value": 5}, scores)
+    images = judged_images(read_table("plan.csv", "plan"), manifest, scores, step, [])
+    assert images["rank"].notna().sum() == len(manifest) - 5
+    assert len(images) == len(manifest)
 
 
 def test_sample_of_few_pictures_is_all_of_them():
     images = images_table(np.arange(6.0), [True] * 6)
     assert len(sample_rows(images, 5)) == 2
-    assert len(sample_rows(images.assign(score=np.nan), 5)) == 2
+    assert len(sample_rows(images.assign(rank=np.nan), 5)) == 2
     assert sample_rows(images.iloc[:0], 5) == []
 
 
@@ -221,7 +304,7 @@ def test_rows_start_with_the_chosen_image_and_keep_to_its_source(digit_set):
         read_table("plan.csv", "plan"),
         read_table("generated.csv", "manifest"),
         read_table("scores.csv"),
-        "mahalanobis",
+        TOP_P,
         [],
     )
     sample = sample_rows(images, 4)
@@ -319,12 +402,12 @@ def test_score_histogram_is_deterministic(digit_set):
 
 
 def test_unknown_score_is_named(digit_set):
-    with pytest.raises(UserError, match="no column 'realism', but id, image, mahalanobis"):
+    with pytest.raises(UserError, match="no score 'realism'; there are mahalanobis"):
         judged_images(
             read_table("plan.csv", "plan"),
             read_table("generated.csv", "manifest"),
             read_table("scores.csv"),
-            "realism",
+            {"score": "realism"},
             [],
         )
 
@@ -412,7 +495,20 @@ def test_metric_table_is_the_same_in_all_three_forms(tmp_path):
     assert "prefers-color-scheme: dark" in outputs["html"].read_text()
     markdown = outputs["markdown"].read_text().splitlines()
     assert len({len(line) for line in markdown if line.startswith("|")}) == 1
-    assert "n < d \\| <b>" in markdown[-1]
+    assert "n < d \\| <b>" in next(line for line in markdown[::-1] if line.startswith("|"))
+
+
+def test_a_page_of_metrics_says_what_floor_and_matched_are_and_which_to_look_at(tmp_path):
+    value = {"value": 3.0, "floor": 1.0, "matched": 2.0, "direction": "lower"}
+    write_yaml(tmp_path / "tiny.yaml", metric_file(frechet_distance=value))
+    outputs = {name: tmp_path / f"m.{name}" for name in ("csv", "markdown", "html")}
+    names = {"dataset": "d", "controlnet": "c"}
+    report_metrics.main(job({"metrics": [tmp_path / "tiny.yaml"]}, outputs, {}, names))
+    for name in ("markdown", "html"):
+        page = outputs[name].read_text()
+        assert "floor (real to real)" in page and "matched (synthetic to real)" in page
+        assert "Hold `matched` against `floor`" in page and "Compare `value`" in page
+    assert {"floor", "matched"} <= set(read_table(outputs["csv"]).columns)
 
 
 def test_numbers_keep_three_digits():
@@ -590,11 +686,15 @@ def test_summary_counts_and_compares(digit_set):
         "arms": [arm | {"dataset": "digits", "trainer": "yolov8n"} for arm in descriptors],
         "baselines": ["real"],
         "labels": [{"dataset": "digits", "split": split} for split in ("train", "val", "test")],
+        "configfiles": ["my.yaml"],
     }
     outputs = {"summary": "summary.md", "html": "summary.html"}
     summary.main(job(inputs, outputs, params, {}))
     lines = Path("summary.md").read_text().splitlines()
-    assert len(lines) <= 32
+    assert len(lines) <= 33
+    assert lines[2] == "Configuration: my.yaml"
+    assert any("Real test images: 200 of digits." in line for line in lines)
+    assert not any("nothing was learned" in line for line in lines)
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert ["digits", "canny", "4", "12", "best_half 6", "12.3"] in cells
     assert ["digits", "one", *["1,200"] * 3] in cells and ["digits", "two", *["2"] * 3] in cells
@@ -608,9 +708,6 @@ def test_summary_counts_and_compares(digit_set):
 
 
 def test_summary_of_many_arms_stays_short_and_says_so(digit_set):
-    from cia.reporting.summary import summarize
-    from cia.reporting.tables import markdown_page
-
     pairs = [trained("real", 0, 0.1)]
     pairs += [trained(f"mix{n}", 0, 0.2 + n / 100, "c", "all", 60) for n in range(30)]
     arms = collect_arms(*zip(*pairs, strict=True))
@@ -620,10 +717,38 @@ def test_summary_of_many_arms_stays_short_and_says_so(digit_set):
     assert "21 more" in text
 
 
-def test_summary_says_which_training_sets_got_too_few_images():
-    from cia.reporting.summary import shortage, summarize
-    from cia.reporting.tables import markdown_page
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ([0.0, 0.0004], "Both arms score 0.000: nothing was learned. Train longer"),
+        ([0.0, 0.02], None),
+        ([0.1, 0.1], "Both arms score the same, 0.100: nothing can be learned"),
+        ([1.0, 1.0], "Both arms score 1.000: there is nothing left to gain"),
+        ([0.0], "The only arm scores 0.000: nothing was learned. Train longer"),
+        ([0.1], None),
+    ],
+)
+def test_summary_says_where_nothing_was_learned(tmp_path, values, words):
+    pairs = [trained(f"mix{n}", 0, value) for n, value in enumerate(values)]
+    groups = {("d", "t"): collect_arms(*zip(*pairs, strict=True))}
+    text = markdown_page("Summary", summarize([], groups, []))
+    assert (
+        f"- With t on d, {words[0].lower()}{words[1:]}" in text if words else "learned" not in text
+    )
+    descriptors, contents = zip(*pairs, strict=True)
+    paths = [tmp_path / f"{number}.yaml" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        write_yaml(path, content)
+    outputs = {name: tmp_path / f"arms.{name}" for name in ("csv", "markdown", "figure")}
+    outputs["figure"] = tmp_path / "arms.png"
+    params = {"arms": list(descriptors), "baselines": ["mix0"]}
+    names = {"dataset": "d", "trainer": "t"}
+    report_arms.main(job({"metrics": paths}, outputs, params, names))
+    page = outputs["markdown"].read_text()
+    assert words in page if words else "learned" not in page
 
+
+def test_summary_says_which_training_sets_got_too_few_images():
     arm = {"dataset": "parts", "controlnet": "canny", "selection": "strict", "mix": "plus"}
     assert shortage(arm, {"synthetic_asked": 23, "train_synthetic": 23}) == ""
     words = shortage(arm, {"synthetic_asked": 23, "train_synthetic": 0})
@@ -679,3 +804,25 @@ def test_classical_copies_are_counted_and_drawn_as_what_they_are(tmp_path):
     assert arm_table([real, classical], real)["train_classical"].tolist() == [0, 0, 60, 60]
     draw_arms(tmp_path / "arms.png", [real, classical], real, "title", {})
     assert (tmp_path / "arms.png").stat().st_size > 0
+
+
+# home page
+
+
+@pytest.mark.parametrize(
+    "categories", [["Images", "Selection", "Metrics", "Training"], ["Did it help?"]]
+)
+def test_the_home_page_speaks_of_what_the_report_holds(categories):
+    """Rendered as Snakemake renders it."""
+    template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True).from_string(
+        (ROOT / "resources/report/workflow.rst").read_text()
+    )
+    experiment = {"dataset": "digits", "mixes": ["real"], "selections": [], "trainers": ["resnet"]}
+    experiments = [] if "Did it help?" in categories else [experiment]
+    text = template.render(
+        categories={Category(name): {} for name in categories},
+        snakemake=SimpleNamespace(config={"experiments": experiments}),
+    )
+    page = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})
+    assert re.findall(r"<em>(.*?)</em>", page["html_body"]) == categories
+    assert ("Dataset" in page["html_body"]) == bool(experiments)

@@ -118,6 +118,23 @@ def test_a_mended_test_label_costs_a_test_and_no_training(copy_of_finished):
     assert weights == before[0] and metrics > before[1]
 
 
+def test_another_config_file_reruns_the_summary_that_names_it_and_another_path_to_it_nothing(
+    copy_of_finished,
+):
+    project = copy_of_finished
+    project.write_config()
+    path = project.folder / "config" / "config.yaml"
+    (project.folder / "link.yaml").symlink_to(path)
+    for name in (str(path), "link.yaml"):
+        assert project.planned("--configfile", name) == {}
+    (project.folder / "mine.yaml").write_text(path.read_text())
+    assert set(project.planned("--configfile", "mine.yaml")) == END
+    summary = "results/report/summary.md"
+    assert "Configuration: config/config.yaml\n" in (project.folder / summary).read_text()
+    project.run(summary, "--configfile", "mine.yaml")
+    assert "Configuration: mine.yaml\n" in (project.folder / summary).read_text()
+
+
 def test_another_dataset_leaves_the_first_alone(copy_of_finished):
     config = copy_of_finished.config
     config["datasets"]["more"] = small_config()["datasets"]["digits"]

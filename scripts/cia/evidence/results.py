@@ -9,6 +9,7 @@ import pandas as pd
 
 from cia.directions import SCORES
 from cia.evidence.resampling import accuracy, mean_average_precision, read_predictions
+from cia.feature_files import load_features
 from cia.files import read_yaml
 from cia.metrics import metric_values
 from cia.scores.neighbors import copy_synthetic
@@ -100,8 +101,9 @@ def read_run(
         How many real images it stands on.
     test : TestImages
     features : mapping
-        Feature model to the files real, real_rows, synthetic, synthetic_rows, scores of the arm's
-        image set; empty for an arm without synthetic images.
+        Entry of the config's `features` to its model (by whose name some metrics have theirs) and
+        the files real, real_rows, synthetic, synthetic_rows, scores of the arm's image set; empty
+        for an arm without synthetic images.
     seed : int
         For metrics that draw.
     """
@@ -122,22 +124,23 @@ def read_run(
         metrics={
             f"{name}.{key}": value
             for name, files in features.items()
-            for key, value in _measure(files, synthetic, name, seed).items()
+            for key, value in _measure(files, synthetic, seed).items()
         },
     )
 
 
-def _measure(files: Mapping[str, str], ids: Sequence[str], name: str, seed: int) -> dict:
+def _measure(files: Mapping[str, str], ids: Sequence[str], seed: int) -> dict:
     """Measure the synthetic images that an arm is trained on, and no others."""
-    real = np.load(files["real"])
-    rows = read_table(files["synthetic_rows"], "rows")
-    chosen = np.load(files["synthetic"])[rows["id"].isin(set(ids)).to_numpy()]
+    real, synthetic = (
+        load_features(files[name], files[f"{name}_rows"]) for name in ("real", "synthetic")
+    )
+    chosen = synthetic.features[synthetic.rows["id"].isin(set(ids)).to_numpy()]
     if len(chosen) < 2:
         return {}  # a set of one has no spread to compare
-    values = metric_values(real, chosen, name, seed)
+    values = metric_values(real.features, chosen, files["model"], seed)
     scores = read_table(files["scores"])
     scores = scores[scores["id"].isin(set(ids))]
     means = {f"mean_{key}": float(scores[key].mean()) for key in SCORES if key in scores}
     # in the table it is the distance to any candidate, which says more about how many there were
-    means["mean_copy_synthetic"] = float(copy_synthetic(real, chosen).mean())
+    means["mean_copy_synthetic"] = float(copy_synthetic(real.features, chosen).mean())
     return {key: value for key, value in (values | means).items() if np.isfinite(value)}

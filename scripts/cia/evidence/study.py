@@ -331,11 +331,8 @@ def _outcome(difference: dict) -> str:
 def _worth(claims: Sequence[dict], study: dict) -> list[str]:
     """Say what the arm with the highest mean is worth; the highest of several flatters."""
     best, of = max(claims, key=lambda row: row["mean"]), len(claims)
-    if of > 1 and all(row["mean"] == best["mean"] for row in claims):
-        return [
-            f"All {of} arms score the same, {best['mean']:.3f}: nothing can be learned from them. "
-            "Train longer (the trainer's steps), or on more real images."
-        ]
+    if words := nothing_told([row["mean"] for row in claims]):
+        return [words]
     who = f"The highest mean has {best['name']}, {with_interval(best, '.3f')}"
     if of > 1:
         who += f" (highest of {of}, so chance has helped it)"
@@ -361,13 +358,30 @@ def _worth(claims: Sequence[dict], study: dict) -> list[str]:
     return sentences
 
 
+def nothing_told(means: Sequence[float]) -> str:
+    """Say what to do about arms that all score 0.000, or all the same; "" of any others."""
+    who = {1: "The only arm scores", 2: "Both arms score"}
+    who = who.get(len(means), f"All {len(means)} arms score")
+    longer = "Train longer (the trainer's `steps` or `epochs`), or on more real images."
+    if max(means) < 0.0005:
+        return f"{who} 0.000: nothing was learned. {longer}"
+    if len(means) == 1 or len(set(means)) > 1:
+        return ""
+    if means[0] > 0.9995:
+        return (
+            f"{who} 1.000: there is nothing left to gain. Test on more or harder real images, or "
+            "train on fewer."
+        )
+    return f"{who} the same, {means[0]:.3f}: nothing can be learned from them. {longer}"
+
+
 def _foretold(study: dict) -> list[str]:
     metrics = study["correlations"]
     tested = {name: x["partial"] for name, x in metrics.items() if x["partial"]["p"] is not None}
     if not metrics:
         return []
     if not tested:
-        return ["Which metric foretold the result can't be said: too few arms that have one."]
+        return ["Which metric foretold the result can't be said: too few arms of one ratio."]
     shown = [
         f"{name} (rho {with_interval({**x, 'mean': x['rho']}, '+.2f')})"
         for name, x in tested.items()

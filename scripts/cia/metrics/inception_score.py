@@ -9,7 +9,8 @@ def inception_score(probabilities: np.ndarray, splits: int = SPLITS) -> tuple[fl
     """Return the Inception Score's mean and standard deviation over splits.
 
     `exp(mean KL(p(y|x) || p(y)))` per split; Salimans et al., "Improved Techniques for Training
-    GANs" (2016). The images are split in the order of their rows.
+    GANs" (2016). The images are split in the order of their rows, at the places at which
+    torch-fidelity splits them.
 
     Parameters
     ----------
@@ -23,7 +24,8 @@ def inception_score(probabilities: np.ndarray, splits: int = SPLITS) -> tuple[fl
     tuple of float
         Mean and population standard deviation; larger is better, from 1 to k.
     """
-    parts = np.array_split(probabilities.astype(np.float64), splits)
+    places = [split * len(probabilities) // splits for split in range(1, splits)]
+    parts = np.split(probabilities.astype(np.float64), places)
     scores = [
         np.exp(_log_scores(part, np.full((1, len(part)), 1 / len(part)))[0]) for part in parts
     ]

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from cia.directions import SCORES
+from cia.filtering import rank
+from cia.reporting.selections import direction_words
 from cia.reporting.sheets import Tile, read_label
 from cia.reporting.tables import format_number
 
@@ -35,14 +36,10 @@ def extreme_rows(
         known = scores.dropna(subset=name)
         if len(known) < 3 * EACH or known[name].nunique() < 2:
             continue
-        best_first = SCORES.get(name, "lower") == "lower"
-        ranked = known.sort_values([name, "id"], ascending=[best_first, True])
-        tiles = [
-            _tile(ranked.iloc[place], name, labels, task, classes) for place in _places(len(ranked))
-        ]
-        end = "smaller" if best_first else "larger"
-        words = name.replace("_", "\n")
-        rows.append((f"{words}\n{end}\nis better", tiles))
+        ranked = rank(known, {"score": name}, known)
+        tiles = [_tile(ranked.iloc[place], labels, task, classes) for place in _places(len(ranked))]
+        words = name.replace("_", "\n"), direction_words({"score": name}).replace(" ", "\n", 1)
+        rows.append(("\n".join(words), tiles))
     return rows
 
 
@@ -51,6 +48,6 @@ def _places(images: int) -> np.ndarray:
     return np.concatenate([first, images // 2 - EACH // 2 + first, images - EACH + first])
 
 
-def _tile(row: pd.Series, name: str, labels, task, classes) -> Tile:
+def _tile(row: pd.Series, labels, task, classes) -> Tile:
     words, boxes = read_label(labels.get(row["id"], ""), task, classes)
-    return Tile(row["image"], format_number(row[name]), words, boxes)
+    return Tile(row["image"], format_number(row["score"]), words, boxes)

@@ -10,6 +10,7 @@ decodes nor lays out before the page asks for them.
 """
 
 import base64
+import html
 import io
 import json
 import logging
@@ -234,7 +235,9 @@ def _webp(image: Image.Image, **options) -> bytes:
 
 def _page(data: Mapping) -> tuple[str, str]:
     """Return the page before and after its thumbnails."""
+    names = [f"{entry['dataset']} / {entry['controlnet']}" for entry in data["sets"]]
     texts = {
+        "title": html.escape(f"CIA gallery: {', '.join(names)}"),
         "css": (PAGE / "gallery.css").read_text(encoding="utf-8"),
         "data": _json(data),
         "js": (PAGE / "gallery.js").read_text(encoding="utf-8"),

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cia.reporting.selections import direction_words
 from cia.reporting.style import (
     DROPPED,
     INK,
@@ -47,7 +46,7 @@ def bin_edges(values: np.ndarray, cut: float | None) -> np.ndarray:
 def draw_histogram(
     path: str | Path,
     images: pd.DataFrame,
-    score: str,
+    label: str,
     cut: float | None,
     title: str,
     subtitle: str,
@@ -59,8 +58,8 @@ def draw_histogram(
     ----------
     images : pandas.DataFrame
         score (NaN is left out) and kept, a row per image.
-    score : str
-        Name of the score.
+    label : str
+        Name of the score, and which end of it is the better one.
     cut : float or None
         Where a line is drawn; None if no one score parts kept from dropped.
     """
@@ -90,7 +89,7 @@ def draw_histogram(
                 axes.set_xlim(left=0)  # a bin may begin below what the score can be
         _draw_cut(axes, cut)
         add_title(figure, title, subtitle)
-        axes.set_xlabel(": ".join(filter(None, [score, direction_words(score)])))
+        axes.set_xlabel(label)
         axes.set_ylabel("synthetic images")
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="x", visible=False)

@@ -9,8 +9,14 @@ from cia.reporting.tables import Table, format_number
 _FIRST = ["features", "of", "metric", "value", "low", "high", "std"]
 _FIRST += ["floor", "matched", "direction"]
 _LAST = ["n_real", "n_synthetic", "dimensions", "note"]
-_BESIDE = ("floor", "matched", "n_real", "n_synthetic", "dimensions")
-"""Columns that people see besides the value; the CSV has them all."""
+_BESIDE = {
+    "floor": "floor (real to real)",
+    "matched": "matched (synthetic to real)",
+    "n_real": "n real",
+    "n_synthetic": "n synthetic",
+    "dimensions": "dimensions",
+}
+"""Columns that people see besides the value, and their headings; the CSV has them all."""
 _NOTES = ("reason", "warning")
 _SCALARS = (str, int, float, bool)
 
@@ -63,7 +69,8 @@ def metric_cells(table: pd.DataFrame) -> Table:
     words.
     """
     others = [name for name in _BESIDE if name in table.columns]
-    headers = ["features", "of", "metric", "value", "better", *others, "note"]
+    headers = ["features", "of", "metric", "value", "better"]
+    headers += [*(_BESIDE[name] for name in others), "note"]
     rows = []
     for row in table.astype(object).where(table.notna(), None).to_dict("records"):
         better = {"lower": "smaller", "higher": "larger"}.get(row.get("direction"), "")
@@ -76,7 +83,7 @@ def metric_cells(table: pd.DataFrame) -> Table:
         ]
         rows.append([*cells, *(_plain(row[name]) for name in others), row["note"] or ""])
     numbers = [3, *range(5, 5 + len(others))]
-    return Table([name.replace("_", " ") for name in headers], rows, numbers)
+    return Table(headers, rows, numbers)
 
 
 def value_words(row: Mapping) -> str:

@@ -65,7 +65,7 @@ class Tile:
     kept: bool | None = None
 
 
-def sample_rows(images: pd.DataFrame, count: int, smaller_first: bool = True) -> list[dict]:
+def sample_rows(images: pd.DataFrame, count: int) -> list[dict]:
     """Choose synthetic images spread evenly over the ranks, each of another real picture.
 
     The best and the worst are always among them. Without scores, real pictures are spread evenly
@@ -74,25 +74,22 @@ def sample_rows(images: pd.DataFrame, count: int, smaller_first: bool = True) ->
     Parameters
     ----------
     images : pandas.DataFrame
-        id, source, variant, score (NaN if there is none).
+        id, source, variant, rank (from 1, the best; NaN if there is none).
     count : int
         How many, at most.
-    smaller_first : bool
-        Whether the smallest score is the best.
 
     Returns
     -------
     list of dict
         id, source, rank (from 1; None without scores) and of (number of ranked images), best first.
     """
-    scored = images.dropna(subset="score")
-    if scored.empty:
+    ranked = images.dropna(subset="rank").sort_values("rank")
+    if ranked.empty:
         first = images.sort_values(["source", "variant"]).drop_duplicates("source")
         places = np.unique(np.linspace(0, len(first) - 1, min(count, len(first))).round())
         chosen = first.iloc[places.astype(int)] if len(first) else first
         pairs = zip(chosen["id"], chosen["source"], strict=True)
         return [{"id": id_, "source": source, "rank": None, "of": 0} for id_, source in pairs]
-    ranked = scored.sort_values(["score", "id"], ascending=[smaller_first, True])
     places = _spread_places(ranked["source"].tolist(), count)
     return [
         {

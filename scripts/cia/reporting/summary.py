@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from cia.evidence.study import nothing_told
 from cia.reporting.arms import (
     Arm,
     difference,
@@ -22,6 +23,8 @@ _WHERE = (
     "Every figure and table: results/report/ (snakemake --report puts them on one page)",
     "Kept images, best first: results/{dataset}/{controlnet}/selected/",
     "Training sets: data/mixed/; weights and test metrics: results/{dataset}/{controlnet}/models/",
+    "Another configuration's run in this folder writes its summary and its gallery over these: "
+    "copy results/report/ before, or give it a folder of its own",
 )
 
 
@@ -31,6 +34,7 @@ def summarize(
     baselines: Sequence[str],
     shortages: Sequence[str] = (),
     labels: Sequence[Mapping] = (),
+    configfiles: Sequence[str] = (),
 ) -> list[Part]:
     """Return the summary's tables and words.
 
@@ -45,14 +49,16 @@ def summarize(
         Mixes of the real images alone, see `find_baseline`.
     shortages : sequence of str
         What `shortage` says of training sets.
-    labels : sequence of mapping
-        See `label_parts`.
+    configfiles : sequence of str
+        The configuration that the run is of.
+    parts += label_parts(labels)
     """
-    parts: list[Part] = [_sets_table(sets)]
+    parts: list[Part] = [f"Configuration: {', '.join(configfiles)}"] if configfiles else []
+    parts.append(_sets_table(sets))
     if groups:
-        parts += [_arms_table(groups, baselines), _arms_words(groups)]
-    if shortages:
-        parts.append(list(shortages))
+        parts += [_arms_table(groups, baselines), f"{_arms_words(groups)} {_tested_words(groups)}"]
+    if doubts := [*_nothing_learned(groups), *shortages]:
+        parts.append(doubts)
     parts += label_parts(labels)
     first = sets[0] if len(sets) == 1 else {}
     names = {name: first.get(name, f"{{{name}}}") for name in ("dataset", "controlnet")}
@@ -139,3 +145,21 @@ def _arms_words(groups: Mapping) -> str:
     if hidden:
         words += f" The real-only and best arms are shown; results/report/arms/ has {hidden} more."
     return words
+
+
+def _tested_words(groups: Mapping) -> str:
+    """Say how many test images the results are of: a few dozen tell no small difference."""
+    images = {dataset: arms[0].n["test"] for (dataset, _), arms in groups.items()}
+    counts = " and ".join(f"{count} of {dataset}" for dataset, count in images.items())
+    return f"Real test images: {counts}."
+
+
+def _nothing_learned(groups: Mapping) -> list[str]:
+    """Say of which trainings nothing can be told, since all arms score 0.000, or the same."""
+    found = []
+    for (dataset, trainer), arms in groups.items():
+        metric = main_metric(arms)
+        words = nothing_told([estimate(list(arm.values[metric].values())).mean for arm in arms])
+        if words:
+            found.append(f"With {trainer} on {dataset}, {words[0].lower()}{words[1:]}")
+    return found
