@@ -3,6 +3,7 @@
 import logging
 
 from cia.conditions.maps import extract_maps
+from cia.errors import about
 from cia.jobs import run
 from cia.scanning import log_rejected
 from cia.tables import read_table, write_table
@@ -12,7 +13,8 @@ logger = logging.getLogger("cia")
 
 def main(job):
     manifest = read_table(job.input[0], "manifest")
-    rows, rejected = extract_maps(manifest, job.params.folder, job.params.settings, job.threads)
+    with about(f"conditions.{job.wildcards.condition}"):
+        rows, rejected = extract_maps(manifest, job.params.folder, job.params.settings, job.threads)
     log_rejected(rejected)
     write_table(job.output.rejected, rejected, "rejected")
     write_table(job.output.manifest, rows, "conditions")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cia.errors import about
 from cia.files import write_yaml
 from cia.jobs import run
 from cia.mixing import (
@@ -48,7 +49,8 @@ def main(job):
         classical = augment_pictures(
             splits["train"], settings["classical"], job.params.task, job.params.seed, drawn
         )
-    entries = choose_entries(splits, synthetic, settings, job.params.seed, classical)
+    with about(f"mixes.{job.wildcards.mix}"):
+        entries = choose_entries(splits, synthetic, settings, job.params.seed, classical)
     write_mix(folder, entries, job.params.task, job.params.classes)
     shutil.rmtree(drawn, ignore_errors=True)
     asked = asked_synthetic(settings, len(splits["train"]))

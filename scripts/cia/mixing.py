@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 from cia.errors import UserError
 from cia.files import write_text, write_texts, write_yaml
 from cia.images import load_image, save_png
+from cia.remedies import command
 from cia.tables import COLUMNS, write_table
 
 logger = logging.getLogger("cia")
@@ -178,7 +179,7 @@ def require_from_train(synthetic: pd.DataFrame, sources: pd.DataFrame, train: pd
     if unknown:
         raise UserError(
             f"{len(unknown)} synthetic images descend from no known picture: "
-            f"{', '.join(unknown[:5])}. Make the plan again: snakemake --forcerun plan"
+            f"{', '.join(unknown[:5])}. Make the plan again: {command('--forcerun plan')}"
         )
     ancestors = sources[sources["id"].isin(synthetic["id"])]
     known = ancestors["source_sha256"].isin(train["sha256"])
@@ -186,7 +187,7 @@ def require_from_train(synthetic: pd.DataFrame, sources: pd.DataFrame, train: pd
     if foreign:
         raise UserError(
             f"{len(foreign)} synthetic images vary pictures that are not in the training split: "
-            f"{', '.join(foreign[:5])}. Make the plan again: snakemake --forcerun plan"
+            f"{', '.join(foreign[:5])}. Make the plan again: {command('--forcerun plan')}"
         )
 
 
@@ -243,7 +244,7 @@ def _take(synthetic: pd.DataFrame | None, real: int, settings: dict) -> pd.DataF
         return pd.DataFrame(columns=["id", "image", "label"])
     if synthetic is None:
         raise UserError(
-            "mixes: this mix takes synthetic images, so it needs a controlnet and a selection; "
+            "this mix takes synthetic images, so it needs a controlnet and a selection; "
             "mixed/{dataset}/none/none/ is for mixes with `synthetic: 0`."
         )
     if len(synthetic) < asked:
@@ -255,7 +256,7 @@ def _make_room(real: pd.DataFrame, places: int, seed: int) -> pd.DataFrame:
     """Return the real entries less as many as there are synthetic ones, chosen by seed and id."""
     if places > len(real):
         raise UserError(
-            f"mixes: keep_training_size can't replace {places} of {len(real)} real training "
+            f"keep_training_size can't replace {places} of {len(real)} real training "
             "entries; lower `synthetic`, or set keep_training_size: false."
         )
     keys = [f"{row.id}\0{row.Index[0]}" for row in real.itertuples()]
@@ -304,8 +305,8 @@ def _is_read_otherwise(path: str) -> bool:
                 return False
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(
-            f"{path} is gone since the images were checked. Put it back, or make it again: "
-            "snakemake --cores all --forcerun generate (for a real one: scan)"
+            f"{path} is gone since the images were checked. Put a real one back; a synthetic one "
+            f"is made again by {command('--forcerun generate')}"
         ) from None
     with Image.open(path) as image:
         turned = image.format == "WEBP" and image.getexif().get(ExifTags.Base.Orientation, 1) != 1

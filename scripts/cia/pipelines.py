@@ -19,16 +19,13 @@ import torch
 
 from cia.errors import UserError
 from cia.files import digest_file
+from cia.model_names import OWN_NOISE
 
 logger = logging.getLogger("cia")
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _NOT_DRAWING = {"safety_checker", "feature_extractor", "image_encoder", "controlnet"}
 """Parts of a pipeline that a picture does not depend on, or that are identified by themselves."""
-
-_OWN_NOISE = {"DPMSolverSDEScheduler", "CosineDPMSolverMultistepScheduler"}
-"""Schedulers whose noise comes from a generator of their own, so an image's seed has no say."""
-
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Numbers of parameters of glibc's mallopt(3)."""
@@ -277,7 +274,7 @@ def _scheduler(name: str, own: Any, key: str) -> Any:
 
 def _refuse_own_noise(scheduler: Any, key: str) -> None:
     name = type(scheduler).__name__
-    if name in _OWN_NOISE:
+    if name in OWN_NOISE:
         raise UserError(
             f"{key}.scheduler: {name} draws noise that an image's seed does not decide, so images "
             "could not be repeated; choose another, such as DPMSolverMultistepScheduler"

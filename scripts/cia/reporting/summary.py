@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from cia.remedies import command
 from cia.reporting.arms import (
     Arm,
     difference,
@@ -18,7 +19,6 @@ _MOST_ARMS = 10
 _MOST_METRICS = 3
 
 _WHERE = (
-    "Every figure and table: results/report/ (snakemake --report puts them on one page)",
     "Kept images, best first: results/{dataset}/{controlnet}/selected/",
     "Training sets: data/mixed/; weights and test metrics: results/{dataset}/{controlnet}/models/",
 )
@@ -51,7 +51,9 @@ def summarize(
         parts.append(list(shortages))
     first = sets[0] if len(sets) == 1 else {}
     names = {name: first.get(name, f"{{{name}}}") for name in ("dataset", "controlnet")}
-    return [*parts, [point.format(**names) for point in _WHERE]]
+    page = command("--report report.html")
+    whole = f"Every figure and table: results/report/ (`{page}` puts them on one page)"
+    return [*parts, [whole, *(point.format(**names) for point in _WHERE)]]
 
 
 def shortage(arm: Mapping, mix: Mapping) -> str:
