@@ -8,34 +8,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from cia.config import (
-    TABLES,
-    arms,
-    checked,
-    generated_sets,
-    refuse_repeated_keys,
-    require_models,
-    used_config,
-)
+from cia.config import TABLES, arms, generated_sets, ready, refuse_repeated_keys, used_config
 from cia.errors import UserError
 from cia.files import folder_fingerprint, model_fingerprint
 from cia.references import NONE, features_of
-from cia.remedies import remember_command, suggest_unlock
 from cia.studies import study_arms, study_sets
 from cia.versions import STAGE
 from snakemake.exceptions import WorkflowError
-from snakemake.logging import logger
-
-if workflow.is_main_process:  # jobs have it from the environment
-    started = workflow.config_settings
-    remember_command(started.configfiles, started.config_args or (), sys.argv)
-suggest_unlock(logger)
 
 try:
     for path in workflow.configfiles:
         refuse_repeated_keys(path)
-    config = checked(config)
-    require_models(config)
+    config = ready(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

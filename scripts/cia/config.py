@@ -66,15 +66,11 @@ def checked(config: dict) -> dict:
     return with_studies(full)
 
 
-def require_models(config: dict) -> None:
-    """Raise a `UserError` that lists the local models that used entries name and that don't exist.
-
-    Parameters
-    ----------
-    config : dict
-        As `checked` returns it.
-    """
-    _refuse(list(missing_files(used_config(config))))
+def ready(config: dict) -> dict:
+    """Return what `checked` does, once the local models that used entries name are there."""
+    full = checked(config)
+    _refuse(list(missing_files(used_config(full))))
+    return full
 
 
 def _refuse(problems: list[str]) -> None:

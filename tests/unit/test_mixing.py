@@ -395,6 +395,7 @@ def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkey
         input=InputFiles(fromdict=inputs),
         output=SimpleNamespace(dataset="mix/dataset.csv", summary="mix/mix.yaml"),
         params=SimpleNamespace(task="classification", classes=["a"], settings=settings, seed=0),
+        wildcards=SimpleNamespace(mix="mine"),
     )
     script.main(job)  # s1, which is not selected, may come from anywhere
     entries = read_table("mix/dataset.csv", "mixed")
