@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from cia.yolo import import_ultralytics  # noqa: E402
+
 FOLDER = ROOT / "resources" / "names"
 
 
@@ -37,9 +41,6 @@ def timm() -> Iterator[str]:
 
 def ultralytics() -> Iterator[str]:
     """Yield ultralytics' model descriptions, and the files of weights that it publishes."""
-    sys.path.insert(0, str(ROOT / "scripts"))
-    from cia.yolo import import_ultralytics
-
     package = Path(import_ultralytics().__file__).parent
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
@@ -47,8 +48,16 @@ def ultralytics() -> Iterator[str]:
     yield from sorted(name for name in GITHUB_ASSETS_NAMES if name.endswith(".pt"))
 
 
+def options() -> Iterator[str]:
+    """Yield the arguments of ultralytics' train."""
+    import_ultralytics()
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    yield from sorted([*DEFAULT_CFG_DICT, "augmentations"])
+
+
 def main(arguments: list[str]) -> int:
-    for make in (schedulers, timm, ultralytics):
+    for make in (schedulers, timm, ultralytics, options):
         path, text = FOLDER / f"{make.__name__}.txt", "".join(f"{line}\n" for line in make())
         if arguments != ["--check"]:
             path.write_text(text, encoding="utf-8")

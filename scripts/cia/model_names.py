@@ -36,7 +36,7 @@ _OTHER_TASKS = re.compile(r"-(seg|pose|obb|cls|sem|depth)\b")
 
 @cache
 def known(library: str) -> dict[str, list[str]]:
-    """Return the names that a library knows (schedulers, timm, ultralytics), with their tags."""
+    """Return the names that a library knows (schedulers, timm, ...), with their tags."""
     lines = (NAMES / f"{library}.txt").read_text(encoding="utf-8").splitlines()
     return {name: tags for name, *tags in map(str.split, lines)}
 
@@ -54,6 +54,8 @@ def unknown_names(config: dict) -> Iterator[str]:
         if entry["kind"] == "timm":
             pretrained = entry["pretrained"] and entry["weights"] is None
             yield from _prefixed(f"trainers.{name}.model", _timm(entry["model"], pretrained))
+        for option in entry.get("options", {}):
+            yield from _prefixed(f"trainers.{name}.options", _option(option))
 
 
 def missing_files(used: dict) -> Iterator[str]:
@@ -81,7 +83,7 @@ def missing_files(used: dict) -> Iterator[str]:
     for name, entry in used["trainers"].items():
         if entry["kind"] == "yolo":
             yield from _prefixed(f"trainers.{name}.model", _detector(entry["model"]))
-        elif entry["weights"]:
+        elif entry.get("weights"):
             yield from _prefixed(f"trainers.{name}.weights", _file(entry["weights"]))
 
 
@@ -127,6 +129,12 @@ def _close(name: str, names: Iterable[str]) -> str:
 
 def _options(weights: list[str]) -> str:
     return f"; there are {', '.join(weights)}" if weights else "; there are none"
+
+
+def _option(name: str) -> str | None:
+    if name in known("options"):
+        return None
+    return f"ultralytics' train has no argument {name!r}{_close(name, known('options'))}"
 
 
 def _detector(name: str) -> str | None:
@@ -186,7 +194,7 @@ def _feature_weights(entry: dict) -> str | None:
         return _folder(weights, "config.json")
     if entry["model"] == "inception" and Path(weights).name != INCEPTION_FILE:
         return f"{weights!r} is to be a file of the name {INCEPTION_FILE}"
-    return _file(weights)
+    return _file(weights) if entry["model"].startswith(("inception", "timm:")) else None
 
 
 def _folder_of(entry: dict) -> str | None:

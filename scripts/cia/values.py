@@ -34,6 +34,9 @@ def value_errors(config: dict) -> Iterator[str]:
     yield from _reversed(config)
     yield from _too_large(config)
     yield from _shared_files(config["features"])
+    for name, entry in config["conditions"].items():
+        if not any(entry.get(part, True) for part in ("body", "hand", "face")):
+            yield f"conditions.{name}: one of body, hand and face must be true"
     for name, dataset in config["datasets"].items():
         yield from _edged(f"datasets.{name}.classes", dataset["classes"])
     for name, prompts in config["prompts"].items():
@@ -124,7 +127,7 @@ def _unfit_size(key: str, size: Any) -> Iterator[str]:
 def _batches(config: dict) -> Iterator[tuple[str, int, int, str]]:
     """Yield key, side in pixels, number and description of what a network takes at once."""
     for name, entry in config["trainers"].items():
-        side, batch = entry["image_size"], entry["batch"]
+        side, batch = entry.get("image_size", 0), entry["batch"]
         yield f"trainers.{name}", side, batch, f"{batch} pictures (batch) of {side}x{side}"
     for name, entry in config["conditions"].items():
         for setting in ("image_size", "detect_resolution"):
