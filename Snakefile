@@ -30,6 +30,7 @@ report: "resources/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/remedies.smk"
 include: "rules/inputs.smk"
 include: "rules/maps.smk"
 include: "rules/made.smk"

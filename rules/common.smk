@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from cia.config import TABLES, arms, checked, generated_sets, refuse_repeated_keys, used_config
+from cia.config import TABLES, arms, generated_sets, ready, refuse_repeated_keys, used_config
 from cia.errors import UserError
 from cia.files import folder_fingerprint, model_fingerprint
 from cia.references import NONE, features_of
@@ -19,7 +19,7 @@ from snakemake.exceptions import WorkflowError
 try:
     for path in workflow.configfiles:
         refuse_repeated_keys(path)
-    config = checked(config)
+    config = ready(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -1,3 +1,48 @@
+MODEL_SETTINGS = (
+    "model",
+    "model_revision",
+    "controlnet",
+    "controlnet_subfolder",
+    "controlnet_revision",
+    "scheduler",
+)
+
+
+def get_model_settings(wildcards):
+    """Which models a generator takes; how it draws with them is not looked at by the check."""
+    return {key: get_controlnet(wildcards)[key] for key in MODEL_SETTINGS}
+
+
+def get_size(wildcards):
+    return config["conditions"][get_controlnet(wildcards)["condition"]]["size"]
+
+
+rule check_models:
+    """Try a generator's diffusion model and ControlNet in seconds, before anything is made."""
+    output:
+        "results/models/{controlnet}.yaml",
+    log:
+        "logs/check_models/{controlnet}.log",
+    benchmark:
+        "benchmarks/check_models/{controlnet}.tsv"
+    priority: 10
+    retries: 0
+    localrule: True
+    conda:
+        "../envs/generate.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=get_model_settings,
+        size=get_size,
+        model_files=get_model_files("controlnets"),
+        version=STAGE["check_models"],
+    script:
+        "../scripts/check_models.py"
+
+
 rule generate:
     """Make one shard of the synthetic images of a plan with a diffusion model and its ControlNet."""
     input:
@@ -8,6 +53,7 @@ rule generate:
         ),
         plan="results/{dataset}/{controlnet}/plan.csv",
         conditions=get_maps,
+        models=ancient("results/models/{controlnet}.yaml"),  # checked first; a new check makes no image anew
     output:
         shard="results/{dataset}/{controlnet}/shards/{shard}.csv",
         models="results/{dataset}/{controlnet}/shards/{shard}.yaml",

@@ -60,7 +60,7 @@ def get_score_inputs(wildcards):
     """What scores are made from: features, the judges' shards, and labels where classes count."""
     inputs = get_features(wildcards)
     for judge in get_set(wildcards)["judges"]:
-        inputs[judge] = expand(
+        inputs[f"judge_{judge}"] = expand(
             "results/{dataset}/{controlnet}/judged/{judge}/{shard}.csv",
             dataset=wildcards.dataset,
             controlnet=wildcards.controlnet,

@@ -17,6 +17,7 @@ rule plan:
     resources:
         mem_mb=2000,
         runtime=30,
+        prompts=lambda wildcards: f"prompts.{get_controlnet(wildcards)['prompts']}",
     params:
         prompts=get_prompts,
         classes=get_prompt_classes,

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from cia.conditions.maps import extract_maps
+from cia.errors import about
 from cia.jobs import run
 from cia.made import drop_changed, record
 from cia.scanning import log_rejected
@@ -17,7 +18,8 @@ def main(job):
     images = Path(job.params.folder) / "images"
     if changed := drop_changed(images):
         logger.info("%d maps are gone or were changed since they were made", len(changed))
-    rows, rejected = extract_maps(manifest, job.params.folder, job.params.settings, job.threads)
+    with about(f"conditions.{job.wildcards.condition}"):
+        rows, rejected = extract_maps(manifest, job.params.folder, job.params.settings, job.threads)
     log_rejected(rejected)
     write_table(job.output.rejected, rejected, "rejected")
     write_table(job.output.manifest, rows, "conditions")

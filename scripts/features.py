@@ -1,5 +1,6 @@
 """Describe each picture of an image set by a network's features."""
 
+from cia.errors import about
 from cia.features import extract_features
 from cia.files import save_array
 from cia.jobs import run
@@ -8,9 +9,11 @@ from cia.tables import read_table, write_table
 
 def main(job):
     manifest = read_table(job.input.manifest, "manifest")
-    features, probabilities = extract_features(
-        manifest["image"].tolist(), job.params.settings, job.resources.batch_size, job.threads
-    )
+    paths = manifest["image"].tolist()
+    with about(f"features.{job.wildcards.features}"):
+        features, probabilities = extract_features(
+            paths, job.params.settings, job.resources.batch_size, job.threads
+        )
     save_array(job.output.features, features)
     save_array(job.output.probabilities, probabilities)
     write_table(job.output.rows, manifest, "rows")

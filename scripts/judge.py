@@ -1,5 +1,6 @@
 """Score one shard of synthetic images by looking at them."""
 
+from cia.errors import about
 from cia.jobs import run
 from cia.tables import read_table, write_table
 
@@ -23,7 +24,9 @@ def main(job):
     settings = dict(job.params.settings)
     if hasattr(job.input, "model"):
         settings["weights"] = trained_weights(job.input.model)
-    write_table(job.output.scores, judge_images(case, settings))
+    with about(f"judges.{job.wildcards.judge}"):
+        scores = judge_images(case, settings)
+    write_table(job.output.scores, scores)
 
 
 if "snakemake" in globals():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cia.errors import about
 from cia.files import write_yaml
 from cia.jobs import run
 from cia.labels import few_words
@@ -55,7 +56,8 @@ def main(job):
             splits["train"], settings["classical"], job.params.task, job.params.seed, drawn
         )
     forget(folder)
-    entries = choose_entries(splits, synthetic, settings, job.params.seed, classical)
+    with about(f"mixes.{job.wildcards.mix}"):
+        entries = choose_entries(splits, synthetic, settings, job.params.seed, classical)
     write_mix(folder, entries, job.params.task, job.params.classes)
     shutil.rmtree(drawn, ignore_errors=True)
     asked = asked_synthetic(settings, len(splits["train"]))

@@ -1,5 +1,6 @@
 """Describe each labelled object of an image set by a network's features of its box."""
 
+from cia.errors import about
 from cia.features import extract_features
 from cia.files import save_array
 from cia.jobs import run
@@ -11,9 +12,11 @@ def main(job):
     manifest = read_table(job.input.manifest, "manifest")
     objects = list_objects(manifest, read_table(job.input.labels, "labels"))
     boxes = objects[["cx", "cy", "w", "h"]].to_numpy()
-    features, _ = extract_features(
-        objects["image"].tolist(), job.params.settings, job.resources.batch_size, job.threads, boxes
-    )
+    paths = objects["image"].tolist()
+    with about(f"features.{job.wildcards.features}"):
+        features, _ = extract_features(
+            paths, job.params.settings, job.resources.batch_size, job.threads, boxes
+        )
     save_array(job.output.features, features)
     write_table(job.output.rows, objects, "objects")
 

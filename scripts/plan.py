@@ -23,6 +23,7 @@ def main(job):
         job.params.variants,
         job.params.seed,
         objects,
+        job.resources.prompts,
     )
     ancestors = (
         read_table(job.input.sources, "sources")

@@ -22,7 +22,7 @@ def main(job):
     )
     table = synthetic.rows.assign(**scores)
     for judge in job.params.judges:
-        parts = [read_table(path) for path in job.input[judge]]
+        parts = [read_table(path) for path in job.input[f"judge_{judge}"]]
         table = table.merge(pd.concat(parts), on="id", how="left")
     write_table(job.output.scores, table.sort_values("id"))
     named = name_neighbors(synthetic.rows, real.rows, *nearest)

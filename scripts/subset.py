@@ -1,5 +1,6 @@
 """Draw the real training images of one replicate of a study."""
 
+from cia.errors import about
 from cia.jobs import run
 from cia.subsets import draw_subset
 from cia.tables import read_table, write_table
@@ -8,7 +9,8 @@ from cia.tables import read_table, write_table
 def main(job):
     manifest = read_table(job.input.manifest, "manifest")
     labels = read_table(job.input.labels, "labels")
-    manifest, labels = draw_subset(manifest, labels, job.params.task, **job.params.settings)
+    with about(f"studies.{job.wildcards.dataset.rpartition('.real')[0]}"):
+        manifest, labels = draw_subset(manifest, labels, job.params.task, **job.params.settings)
     write_table(job.output.manifest, manifest, "manifest")
     write_table(job.output.labels, labels, "labels")
 

@@ -3,6 +3,7 @@
 Light on purpose: the Snakefile imports it for every dry run.
 """
 
+import math
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -14,8 +15,10 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from cia.errors import UserError
+from cia.model_names import missing_files, unknown_names
 from cia.references import NONE, reference_errors, suggest
 from cia.studies import with_studies
+from cia.values import value_errors
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "config" / "schema"
 MERGE = "tag:yaml.org,2002:merge"
@@ -58,13 +61,24 @@ def checked(config: dict) -> dict:
     """
     full = deepcopy(config)
     problems = [_explain(error) for error in _schema_errors(full)]
-    problems = problems or list(reference_errors(full))
+    checks = (reference_errors, value_errors, unknown_names)
+    _refuse(problems or [problem for check in checks for problem in check(full)])
+    return with_studies(full)
+
+
+def ready(config: dict) -> dict:
+    """Return what `checked` does, once the local models that used entries name are there."""
+    full = checked(config)
+    _refuse(list(missing_files(used_config(full))))
+    return full
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
         raise UserError(
             f"The configuration has mistakes:\n{lines}\nconfig/README.md lists every key."
         )
-    return with_studies(full)
 
 
 def refuse_repeated_keys(path: str | Path) -> None:
@@ -195,15 +209,6 @@ def _arms_of(experiment: dict, mixes: dict) -> Iterator[dict]:
                     }
 
 
-def _schema_errors(config: dict) -> list:
-    resources = [
-        (path.name, DRAFT202012.create_resource(load_schema(path.name)))
-        for path in sorted(SCHEMA_FOLDER.glob("*.yaml"))
-    ]
-    validator = _WithDefaults(load_schema(), registry=Registry().with_resources(resources))
-    return sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
-
-
 def _properties_with_defaults(validator, properties, instance, schema):
     if isinstance(instance, dict):
         for name, subschema in properties.items():
@@ -214,7 +219,53 @@ def _properties_with_defaults(validator, properties, instance, schema):
     )
 
 
-_WithDefaults = validators.extend(Draft202012Validator, {"properties": _properties_with_defaults})
+_Validator = validators.extend(
+    Draft202012Validator,
+    {"properties": _properties_with_defaults},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
+"""Fills defaults in, and takes 400.0 for no integer: Python counts with 400 alone."""
+
+
+def _schema_errors(config: dict) -> list:
+    """List what the schemas refuse; where they want an integer, 400.0 becomes 400."""
+    resources = [
+        (path.name, DRAFT202012.create_resource(load_schema(path.name)))
+        for path in sorted(SCHEMA_FOLDER.glob("*.yaml"))
+    ]
+    validator = _Validator(load_schema(), registry=Registry().with_resources(resources))
+    errors = list(validator.iter_errors(config))
+    if _write_integers(config, errors):
+        errors = list(validator.iter_errors(config))
+    return sorted(errors, key=lambda error: list(map(str, error.path)))
+
+
+def _write_integers(config: dict, errors: list) -> bool:
+    """Write integers for whole numbers that were refused for none; say if there was one."""
+    whole, waiting = [], list(errors)
+    while waiting:
+        error = waiting.pop()
+        waiting += error.context
+        number = isinstance(error.instance, float) and error.instance.is_integer()
+        if number and "integer" in _kinds(error):
+            whole.append(error)
+    for error in whole:
+        *parents, last = error.absolute_path
+        owner = config
+        for name in parents:
+            owner = owner[name]
+        owner[last] = int(error.instance)
+    return bool(whole)
+
+
+def _kinds(error: Any) -> list[str]:
+    """Return the types of which a value should have been, if that is what is wrong with it."""
+    if error.validator != "type":
+        return []
+    kinds = error.validator_value
+    return kinds if isinstance(kinds, list) else [kinds]
 
 
 def _explain(error: Any) -> str:
@@ -228,4 +279,28 @@ def _explain(error: Any) -> str:
         options = list(map(str, error.validator_value))
         return f"{key}: {error.instance!r} is none of {', '.join(options)}"
     description = error.schema.get("description") if isinstance(error.schema, dict) else None
-    return f"{key}: {error.message}" + (f" ({description})" if description else "")
+    hint = _unquoted(error) or (f" ({description})" if description else "")
+    return f"{key}: {error.message}{hint}"
+
+
+def _unquoted(error: Any) -> str:
+    """Say so where YAML took a word for something else, or a number for a word."""
+    kinds, value = _kinds(error), error.instance
+    if isinstance(value, str):
+        number = {"integer", "number"} & set(kinds) and _is_number(value)
+        return "; YAML reads it as a word: write no quotes, and 1.0e-3 for 1e-3" if number else ""
+    if "string" not in kinds or isinstance(value, list | dict):
+        return ""
+    if isinstance(value, bool):
+        words, quoted = ("yes, on and true", "yes") if value else ("no, off and false", "no")
+        return f'; YAML reads {words} so unless they are in quotes: write "{quoted}"'
+    if value is None:
+        return "; YAML reads null, ~ and an empty place so: put what you mean in quotes"
+    return "; YAML reads it as a number or a date: put what is written there in quotes"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -20,13 +20,13 @@ from PIL import Image
 from cia.errors import UserError
 from cia.feature_files import require_finite
 from cia.images import load_image
+from cia.model_names import INCEPTION_FILE
 from cia.progress import Progress
 
 logger = logging.getLogger("cia")
 
 TINY_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "tiny-features"
 VIT_MODEL = "google/vit-base-patch16-224-in21k"
-INCEPTION_FILE = "inception-2015-12-05.pt"
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,13 @@ def load_extractor(settings: dict, device: torch.device) -> Extractor:
     name, _, variant = settings["model"].partition(":")
     if name not in EXTRACTORS:
         known = ", ".join(sorted(EXTRACTORS))
-        raise UserError(f"features: model {settings['model']!r} is none of {known}")
+        raise UserError(f"model {settings['model']!r} is none of {known}")
     loader = partial(EXTRACTORS[name], variant) if variant else EXTRACTORS[name]
     try:
         return loader(settings, device)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise UserError(
-            f"features: the model {settings['model']!r} can't be loaded "
+            f"the model {settings['model']!r} can't be loaded "
             f"(weights: {settings.get('weights') or 'its default'}): {error}. Without network, "
             "download it first and set `weights` to the local file or folder."
         ) from error
@@ -259,7 +259,7 @@ def _inception_folder(settings: dict) -> Path:
     if weights := settings.get("weights"):
         path = Path(weights)
         if path.name != INCEPTION_FILE or not path.is_file():
-            raise UserError(f"features: `weights` {path} is not an existing file {INCEPTION_FILE}")
+            raise UserError(f"`weights` {path} is not an existing file {INCEPTION_FILE}")
         return path.parent
     from cleanfid.downloads_helper import check_download_inception
 

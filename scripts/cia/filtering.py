@@ -153,7 +153,7 @@ def _scored(table: pd.DataFrame, scores: pd.DataFrame, score: str | dict) -> pd.
 def _column(scores: pd.DataFrame, name: str) -> pd.DataFrame:
     if name not in scores.columns:
         known = ", ".join(scores.columns.drop(["id", "image"], errors="ignore"))
-        raise UserError(f"selections: there is no score {name!r}; there are {known}")
+        raise UserError(f"there is no score {name!r}; there are {known}")
     return scores[["id", name]].rename(columns={name: "score"})
 
 

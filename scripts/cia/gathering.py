@@ -8,6 +8,7 @@ import pandas as pd
 
 from cia.errors import UserError
 from cia.files import write_texts
+from cia.remedies import command
 from cia.tables import COLUMNS
 
 
@@ -34,10 +35,12 @@ def join_shards(plan: pd.DataFrame, shards: list[pd.DataFrame]) -> pd.DataFrame:
         if wrong:
             raise UserError(
                 f"{len(wrong)} {problem} ({', '.join(wrong[:5])}); make the shards again: "
-                "snakemake --forcerun generate"
+                f"{command('--forcerun generate')}"
             )
     if joined["id"].duplicated().any():
-        raise UserError("An image is in two shards; make them again: snakemake --forcerun generate")
+        raise UserError(
+            f"An image is in two shards; make them again: {command('--forcerun generate')}"
+        )
     manifest = joined.rename(columns={"prompt": "caption"})[COLUMNS["manifest"]]
     numbers = {"width": "int64", "height": "int64"}
     return manifest.astype(numbers).sort_values("id", ignore_index=True)
@@ -50,7 +53,7 @@ def check_images(manifest: pd.DataFrame, folder: Path) -> None:
     if gone:
         raise UserError(
             f"{folder}: {len(gone)} images are gone ({', '.join(gone[:5])}); make them again: "
-            "snakemake --forcerun generate"
+            f"{command('--forcerun generate')}"
         )
 
 

@@ -43,6 +43,7 @@ from cia.pipelines import (
 )
 from cia.planning import shard_of
 from cia.progress import Progress
+from cia.remedies import command
 from cia.store import Store, explain_full, seal_png, verify, write_bytes
 from cia.tables import COLUMNS
 from cia.versions import STAGE
@@ -525,7 +526,7 @@ def _load_maps(batch: list) -> list[Image.Image]:
 
 
 def _load_map(row: Any) -> Image.Image:
-    remedy = "make the maps again: snakemake --forcerun condition"
+    remedy = f"make the maps again: {command('--forcerun condition')}"
     try:
         digest = digest_file(row.condition)
     except FileNotFoundError:

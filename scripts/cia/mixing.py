@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 from cia.errors import UserError
 from cia.files import link_file, write_text, write_texts, write_yaml
 from cia.images import PNG_SIGNATURE, load_image, orientation, save_png
+from cia.remedies import command
 from cia.shares import count_of_ratio
 from cia.tables import COLUMNS, write_table
 
@@ -196,7 +197,7 @@ def require_from_train(synthetic: pd.DataFrame, sources: pd.DataFrame, train: pd
     if unknown:
         raise UserError(
             f"{len(unknown)} synthetic images descend from no known picture: "
-            f"{', '.join(unknown[:5])}. Make the plan again: snakemake --forcerun plan"
+            f"{', '.join(unknown[:5])}. Make the plan again: {command('--forcerun plan')}"
         )
     ancestors = sources[sources["id"].isin(synthetic["id"])]
     known = ancestors["source_sha256"].isin(train["sha256"])
@@ -204,7 +205,7 @@ def require_from_train(synthetic: pd.DataFrame, sources: pd.DataFrame, train: pd
     if foreign:
         raise UserError(
             f"{len(foreign)} synthetic images vary pictures that are not in the training split: "
-            f"{', '.join(foreign[:5])}. Make the plan again: snakemake --forcerun plan"
+            f"{', '.join(foreign[:5])}. Make the plan again: {command('--forcerun plan')}"
         )
 
 
@@ -260,7 +261,7 @@ def _take(synthetic: pd.DataFrame | None, real: int, settings: dict) -> pd.DataF
         return pd.DataFrame(columns=["id", "image", "label"])
     if synthetic is None:
         raise UserError(
-            "mixes: this mix takes synthetic images, so it needs a controlnet and a selection; "
+            "this mix takes synthetic images, so it needs a controlnet and a selection; "
             "mixed/{dataset}/none/none/ is for mixes with `synthetic: 0`."
         )
     if len(synthetic) < asked:
@@ -272,7 +273,7 @@ def _make_room(real: pd.DataFrame, places: int, seed: int) -> pd.DataFrame:
     """Return the real entries less as many as there are synthetic ones, chosen by seed and id."""
     if places > len(real):
         raise UserError(
-            f"mixes: keep_training_size can't replace {places} of {len(real)} real training "
+            f"keep_training_size can't replace {places} of {len(real)} real training "
             "entries; lower `synthetic`, or set keep_training_size: false."
         )
     keys = [f"{row.id}\0{row.Index[0]}" for row in real.itertuples()]
@@ -323,8 +324,8 @@ def _is_read_otherwise(path: str) -> bool:
             content += file.read() if is_png else b""
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(
-            f"{path} is gone since the images were checked. Put it back, or make it again: "
-            "snakemake --cores all --forcerun generate (for a real one: scan)"
+            f"{path} is gone since the images were checked. Put a real one back; a synthetic one "
+            f"is made again by {command('--forcerun generate')}"
         ) from None
     upright = is_png and not any(mark in content for mark in _ORIENTATION_MARKS)
     if upright and _is_plain_png(content):

@@ -19,16 +19,14 @@ import torch
 
 from cia.errors import UserError
 from cia.files import digest_file
+from cia.model_names import OWN_NOISE
+from cia.repositories import first_line
 
 logger = logging.getLogger("cia")
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-_NOT_DRAWING = {"safety_checker", "feature_extractor", "image_encoder", "controlnet"}
+NOT_DRAWING = {"safety_checker", "feature_extractor", "image_encoder", "controlnet"}
 """Parts of a pipeline that a picture does not depend on, or that are identified by themselves."""
-
-_OWN_NOISE = {"DPMSolverSDEScheduler", "CosineDPMSolverMultistepScheduler"}
-"""Schedulers whose noise comes from a generator of their own, so an image's seed has no say."""
-
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Numbers of parameters of glibc's mallopt(3)."""
@@ -82,7 +80,7 @@ def find_model(settings: dict, key: str) -> ModelFiles:
     parts = [
         folder / name
         for name, value in index.items()
-        if isinstance(value, list) and value[0] and name not in _NOT_DRAWING
+        if isinstance(value, list) and value[0] and name not in NOT_DRAWING
     ]
     identity = commit or _digest([folder / "model_index.json", *_model_files(parts)], folder)
     return ModelFiles(folder, settings["model"], identity)
@@ -153,7 +151,9 @@ def load_pipeline(
     _keep_logs_clean()
     options: dict[str, Any] = {"dtype": resolve_dtype(settings, device), "use_safetensors": True}
     index = _read_json(model.folder / "model_index.json", f"{key}.model")
-    network = _load(_controlnet_class(controlnet, key), controlnet, f"{key}.controlnet", options)
+    config = _read_json(controlnet.folder / "config.json", f"{key}.controlnet")
+    kind = controlnet_class(controlnet.name, config, f"{key}.controlnet")
+    network = _load(kind, controlnet, f"{key}.controlnet", options)
     if "safety_checker" in index:
         options |= {"safety_checker": None, "requires_safety_checker": False}
     # A pipeline that was saved with its ControlNet is not in diffusers' table, it is its own entry.
@@ -161,8 +161,8 @@ def load_pipeline(
     loader = DiffusionPipeline if saved_whole else AutoPipelineForText2Image
     pipe = _load(loader, model, f"{key}.model", {**options, "controlnet": network})
     if settings.get("scheduler"):
-        pipe.scheduler = _scheduler(settings["scheduler"], pipe.scheduler, key)
-    _refuse_own_noise(pipe.scheduler, key)
+        pipe.scheduler = make_scheduler(settings["scheduler"], pipe.scheduler.config, key)
+    refuse_own_noise(type(pipe.scheduler).__name__, key)
     pipe.set_progress_bar_config(disable=True)
     pipe.to(device)
     tune_pipeline(pipe, device)
@@ -231,7 +231,7 @@ def _folder(
     except Exception as error:  # the hub's client raises many kinds, of several libraries
         raise UserError(
             f"{key}: {name!r} is no folder here, and could not be had from the hub "
-            f"({_first_line(error)}). Without network, download the model elsewhere and set "
+            f"({first_line(error)}). Without network, download the model elsewhere and set "
             f"{key} to its folder"
         ) from error
     return folder, f"{name}@{folder.name}"
@@ -242,42 +242,54 @@ def _load(loader: Any, model: ModelFiles, key: str, options: dict) -> Any:
         return loader.from_pretrained(model.folder, **options)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"{key}: {model.name!r} can't be loaded ({_first_line(error)}). It is to be a model in "
+            f"{key}: {model.name!r} can't be loaded ({first_line(error)}). It is to be a model in "
             "diffusers' layout with safetensors weights, and model and ControlNet are to be of "
             "one family"
         ) from error
 
 
-def _controlnet_class(controlnet: ModelFiles, key: str) -> Any:
+def controlnet_class(name: str, config: dict, key: str) -> type:
+    """Return the class of a ControlNet, or raise a `UserError` if its config names none.
+
+    Parameters
+    ----------
+    name : str
+        Of the folder or repository, for messages.
+    config : dict
+        The content of its config.json.
+    key : str
+        Where in the config it is, for messages: `controlnets.NAME.controlnet`.
+    """
     import diffusers
 
-    name = _read_json(controlnet.folder / "config.json", f"{key}.controlnet").get("_class_name", "")
-    if "ControlNet" not in name or "Union" in name or not hasattr(diffusers, name):
+    kind = config.get("_class_name", "")
+    if "ControlNet" not in kind or "Union" in kind or not hasattr(diffusers, kind):
         raise UserError(
-            f"{key}.controlnet: {controlnet.name!r} holds a {name or 'model without class'}; it is "
+            f"{key}: {name!r} holds a {kind or 'model without class'}; it is "
             "to be a ControlNet of diffusers for one kind of condition (ControlNetModel, "
             "SD3ControlNetModel, FluxControlNetModel, ...)"
         )
-    return getattr(diffusers, name)
+    return getattr(diffusers, kind)
 
 
-def _scheduler(name: str, own: Any, key: str) -> Any:
+def make_scheduler(name: str, config: Any, key: str) -> Any:
+    """Make a scheduler from the config of a model's own, or raise a `UserError` if it can't be."""
     import diffusers
 
     known = sorted(entry for entry in dir(diffusers) if entry.endswith("Scheduler"))
     if name not in known:
         raise UserError(f"{key}.scheduler: no scheduler {name!r}; there are {', '.join(known)}")
     try:
-        return getattr(diffusers, name).from_config(own.config)
+        return getattr(diffusers, name).from_config(config)
     except (ImportError, ValueError, TypeError, NotImplementedError) as error:
         raise UserError(
-            f"{key}.scheduler: {name} does not fit this model: {_first_line(error)}"
+            f"{key}.scheduler: {name} does not fit this model: {first_line(error)}"
         ) from error
 
 
-def _refuse_own_noise(scheduler: Any, key: str) -> None:
-    name = type(scheduler).__name__
-    if name in _OWN_NOISE:
+def refuse_own_noise(name: str, key: str) -> None:
+    """Raise a `UserError` if a scheduler draws noise that no seed decides."""
+    if name in OWN_NOISE:
         raise UserError(
             f"{key}.scheduler: {name} draws noise that an image's seed does not decide, so images "
             "could not be repeated; choose another, such as DPMSolverMultistepScheduler"
@@ -305,8 +317,3 @@ def _read_json(path: Path, key: str) -> dict:
         raise UserError(f"{key}: {path} is missing; a diffusers model has one") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: not valid JSON: {error}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cia.errors import UserError
 from cia.prompts import make_prompts
+from cia.remedies import command
 from cia.tables import COLUMNS
 
 logger = logging.getLogger("cia")
@@ -21,6 +22,7 @@ def make_plan(
     variants: int,
     seed: int,
     objects: Mapping[str, Sequence[str]] | None = None,
+    key: str = "prompts",
 ) -> pd.DataFrame:
     """List the synthetic images to make.
 
@@ -41,6 +43,8 @@ def make_plan(
     objects : mapping, optional
         Condition map to the class names of what it shows, from left to right, for prompts that
         name them. An image without them is not in the plan.
+    key : str
+        Where in the config the prompts are, for messages: `prompts.NAME`.
 
     Returns
     -------
@@ -53,7 +57,7 @@ def make_plan(
         If there is no condition map, a map has no image, or the prompts can't be written.
     """
     maps = _one_per_variant(conditions, variants)
-    maps = _described(_with_captions(maps, manifest), objects)
+    maps = _described(_with_captions(maps, manifest), objects, key)
     sources = maps["source"][::variants]
     named = None if objects is None else [objects[id_] for id_ in maps["map"]]
     pairs = list(zip(maps["source"], maps["variant"], strict=True))
@@ -70,6 +74,7 @@ def make_plan(
                 variants,
                 seed,
                 named,
+                key,
             ),
             "negative_prompt": " ".join(prompts.get("negative", "").split()),
             "width": maps["width"],
@@ -134,12 +139,14 @@ def _with_captions(maps: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     if unknown:
         raise UserError(
             f"{len(unknown)} condition maps belong to no training image ({', '.join(unknown[:5])}"
-            "); make the maps again: snakemake --forcerun condition"
+            f"); make the maps again: {command('--forcerun condition')}"
         )
     return maps
 
 
-def _described(maps: pd.DataFrame, objects: Mapping[str, Sequence[str]] | None) -> pd.DataFrame:
+def _described(
+    maps: pd.DataFrame, objects: Mapping[str, Sequence[str]] | None, key: str
+) -> pd.DataFrame:
     """Leave out the sources whose objects are not known, where the prompts are to name them."""
     if objects is None:
         return maps
@@ -153,7 +160,7 @@ def _described(maps: pd.DataFrame, objects: Mapping[str, Sequence[str]] | None) 
     )
     left = maps[~maps["source"].isin(unknown)].reset_index(drop=True)
     if left.empty:
-        raise UserError("prompts: {objects} needs labels, and no image has a valid one")
+        raise UserError(f"{key}: {{objects}} needs labels, and no image has a valid one")
     return left
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cia.errors import UserError
+from cia.errors import UserError, about
 
 logger = logging.getLogger("cia")
 
@@ -54,6 +54,7 @@ def make_prompts(
     variants: int,
     seed: int,
     objects: Sequence[Sequence[str]] | None = None,
+    key: str = "prompts",
 ) -> list[str]:
     """Write the prompts of all variants of all images.
 
@@ -70,6 +71,8 @@ def make_prompts(
     objects : sequence of sequence of str, optional
         What {objects} in a template names: the class names of what each image to make shows, from
         left to right, in the order of the prompts.
+    key : str
+        Where in the config the settings are, for messages: `prompts.NAME`.
 
     Returns
     -------
@@ -81,26 +84,37 @@ def make_prompts(
     UserError
         If the settings contradict themselves, or a caption is needed that is not there.
     """
-    writer = _WRITERS.get(settings["kind"])
-    if writer is None:
-        raise UserError(f"prompts: kind {settings['kind']!r} is none of {', '.join(_WRITERS)}")
     finish = _finisher(settings.get("suffix", ""))
-    prompts = writer(settings, ids, captions, variants, seed, objects)
-    return [finish(prompt) for prompt in prompts]
+    with about(key):
+        prompts = _writer(settings)(settings, ids, captions, variants, seed, objects, key)
+        return [finish(prompt) for prompt in prompts]
 
 
-def _fixed(settings, ids, captions, variants, seed, objects) -> Iterator[str]:
+def check_prompts(settings: dict) -> None:
+    """Raise a `UserError` if the settings contradict themselves, whatever the images."""
+    _writer(settings)
+    if settings["kind"] == "vocabulary":
+        Vocabulary(settings)
+
+
+def _writer(settings: dict) -> Callable[..., Iterator[str]]:
+    if settings["kind"] not in _WRITERS:
+        raise UserError(f"kind {settings['kind']!r} is none of {', '.join(_WRITERS)}")
+    return _WRITERS[settings["kind"]]
+
+
+def _fixed(settings, ids, captions, variants, seed, objects, key) -> Iterator[str]:
     """Take the listed prompts in turn, beginning where the image's hash says, so all are used."""
     prompts = [text for text in map(_one_line, settings.get("prompts") or []) if text]
     if not prompts:
-        raise UserError("prompts: `prompts` of kind fixed is empty; list at least one prompt")
+        raise UserError("`prompts` of kind fixed is empty; list at least one prompt")
     for id_ in ids:
         start = _draws(seed, id_, 0)(len(prompts))
         for variant in range(variants):
             yield prompts[(start + variant) % len(prompts)]
 
 
-def _captions(settings, ids, captions, variants, seed, objects) -> Iterator[str]:
+def _captions(settings, ids, captions, variants, seed, objects, key) -> Iterator[str]:
     _require_captions(ids, captions)
     for caption in captions:
         lines = caption.splitlines() if settings.get("per_line") else [caption]
@@ -109,12 +123,12 @@ def _captions(settings, ids, captions, variants, seed, objects) -> Iterator[str]
             yield texts[variant % len(texts)]
 
 
-def _vocabulary(settings, ids, captions, variants, seed, objects) -> Iterator[str]:
+def _vocabulary(settings, ids, captions, variants, seed, objects, key) -> Iterator[str]:
     vocabulary = Vocabulary(settings)
     if vocabulary.needs_captions:
         _require_captions(ids, captions)
     if vocabulary.needs_objects and objects is None:
-        raise UserError("prompts: {objects} in a template needs labels, and there are none")
+        raise UserError("{objects} in a template needs labels, and there are none")
     unchanged, shown = 0, iter(objects or [])
     for id_, caption in zip(ids, captions, strict=True):
         pieces = vocabulary.pieces(caption)
@@ -123,8 +137,8 @@ def _vocabulary(settings, ids, captions, variants, seed, objects) -> Iterator[st
             yield vocabulary.write(pieces, _draws(seed, id_, variant), next(shown, ()))
     if unchanged:
         logger.warning(
-            "prompts: %d of %d captions hold no word that `slots` could replace; they stay as "
-            "they are",
+            "%s: %d of %d captions hold no word that `slots` could replace; they stay as they are",
+            key,
             unchanged,
             len(ids),
         )
@@ -152,7 +166,7 @@ class Vocabulary:
         self._templates = settings.get("templates") or ["{caption}"]
         if self._templates == ["{caption}"] and not self.replaces:
             raise UserError(
-                "prompts: kind vocabulary has neither `templates` nor `replace: true`; give one "
+                "kind vocabulary has neither `templates` nor `replace: true`; give one "
                 "(or use kind captions)"
             )
         self._protected = _matcher(settings.get("protect") or [])
@@ -255,7 +269,7 @@ class Vocabulary:
     def _old(self, choice: Choice) -> str:
         if choice[0] is None:
             raise UserError(
-                f"prompts: every word of a slot ({', '.join(choice[1])}) would put a word of "
+                f"every word of a slot ({', '.join(choice[1])}) would put a word of "
                 "`protect` into a template; change `slots`, `templates` or `protect`"
             )
         return choice[0]
@@ -267,24 +281,23 @@ class Vocabulary:
         lists = {}
         for name, words in slots.items():
             if name in _MEANINGS:
-                raise UserError(f"prompts: slots.{name}: {{{name}}} is {_MEANINGS[name]}")
+                raise UserError(f"slots.{name}: {{{name}}} is {_MEANINGS[name]}")
             given = [_one_line(str(word)) for word in words or []]
             if not any(given):
-                raise UserError(f"prompts: slots.{name} is empty; list at least one word")
+                raise UserError(f"slots.{name} is empty; list at least one word")
             lists[name] = [word for word in given if word and not self._found(word)]
             if not lists[name]:
-                raise UserError(f"prompts: slots.{name}: every word is one of `protect`")
+                raise UserError(f"slots.{name}: every word is one of `protect`")
         if self.replaces and not lists:
-            raise UserError("prompts: `replace` needs word lists in `slots`")
+            raise UserError("`replace` needs word lists in `slots`")
         return lists
 
     def _parse(self, template: str, name: str, places: Sequence[str]) -> Template:
         """Split a template into text, choices, and places for what each image brings."""
-        key = f"prompts: {name}"
         try:
             parts = list(string.Formatter().parse(_one_line(template)))
         except ValueError as error:
-            raise UserError(f"{key}: {template!r}: {error}") from None
+            raise UserError(f"{name}: {template!r}: {error}") from None
         pieces: Template = []
         for text, slot, _, _ in parts:
             pieces.append(text)
@@ -292,7 +305,7 @@ class Vocabulary:
                 pieces.append(_Place(slot))
             elif slot is not None and slot not in self._lists:
                 known = ", ".join([*self._lists, *places])
-                raise UserError(f"{key}: no slot {slot!r} in `slots`; there are {known}")
+                raise UserError(f"{name}: no slot {slot!r} in `slots`; there are {known}")
             elif slot is not None:
                 pieces.append((None, self._lists[slot]))
         return pieces
@@ -303,7 +316,7 @@ def _require_captions(ids: Sequence[str], captions: Sequence[str]) -> None:
     if without:
         named = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
         raise UserError(
-            f"prompts: {len(without)} of {len(ids)} images have no caption ({named}). Write one "
+            f"{len(without)} of {len(ids)} images have no caption ({named}). Write one "
             "into captions/<name of the image>.txt beside the images folder, or use prompts of "
             "kind fixed, or of kind vocabulary with templates"
         )

@@ -26,8 +26,11 @@ EXPERIMENT_KEYS = (
 NONE = "none"
 """Stands in a path where an arm has no controlnet and no selection: no synthetic images."""
 
+_FILES = {"provenance.yaml", "prune_store.csv"}
+"""Files of their own in results/, where each dataset has a folder."""
+
 _RESERVED = {
-    "datasets": {"real", "generated", "report", "studies"},
+    "datasets": {"real", "generated", "report", "studies", "models", *_FILES},
     "controlnets": {NONE},
     "selections": {NONE, RANDOM},
 }
@@ -42,13 +45,9 @@ def reference_errors(config: dict) -> Iterator[str]:
     for name, controlnet in config["controlnets"].items():
         yield from _unknown(config, f"controlnets.{name}.condition", "conditions", controlnet)
         yield from _unknown(config, f"controlnets.{name}.prompts", "prompts", controlnet)
-        if controlnet["control_guidance_start"] >= controlnet["control_guidance_end"]:
-            yield f"controlnets.{name}: control_guidance_start is to be below control_guidance_end"
         if controlnet["variation"] is not None:
             yield from _unknown(config, f"controlnets.{name}.variation", "variations", controlnet)
             yield from _unfit_prompts(config, name, controlnet)
-    for name, variation in config["variations"].items():
-        yield from _empty_ranges(name, variation)
     for name, selection in config["selections"].items():
         owner = {"features": features_of(selection)}
         yield from _unknown(config, f"selections.{name}.features", "features", owner)
@@ -242,13 +241,6 @@ def _unfit_prompts(config: dict, name: str, controlnet: dict) -> Iterator[str]:
             f"{controlnet['variation']!r}; use kind vocabulary with {{objects}} in `templates` and "
             "without `replace`, or kind fixed"
         )
-
-
-def _empty_ranges(name: str, variation: dict) -> Iterator[str]:
-    for key in ("scale", "objects"):
-        low, high = variation.get(key) or (0, 0)
-        if low > high:
-            yield f"variations.{name}.{key}: the smallest ({low}) is above the largest ({high})"
 
 
 def _unfit_variations(config: dict, key: str, experiment: dict) -> Iterator[str]:

@@ -27,6 +27,7 @@ from typing import IO, NamedTuple
 
 from cia.errors import UserError
 from cia.files import atomic_path, is_full, link_file
+from cia.remedies import command
 
 logger = logging.getLogger("cia")
 
@@ -218,8 +219,7 @@ def explain_full(error: OSError, *folders: str | Path) -> UserError:
     """Return what to tell the user about a full disk that one of the folders or files is on."""
     return UserError(
         f"{' or '.join(map(str, folders))}: {error.strerror}. What is made so far is kept: free "
-        "some space and run again. `snakemake --cores 1 prune_store`, with your --configfile, "
-        "lists images that no plan needs"
+        f"some space and run again. `{command('prune_store')}` lists images that no plan needs"
     )
 
 

@@ -42,7 +42,7 @@ def draw_subset(
     stock = manifest.merge(labels, on="id", validate="one_to_one")
     if len(stock) < real:
         raise UserError(
-            f"studies: {real} real training images are asked for, but {dataset!r} has "
+            f"{real} real training images are asked for, but {dataset!r} has "
             f"{len(stock)} with a label. Lower `real` (2N counts, too) or `curve`."
         )
     stock["draw"] = [_hash(draw, id_) for id_ in stock["id"]]

@@ -13,6 +13,7 @@ STAGE = {
     "condition": 2,
     "vary": 3,
     "plan": 2,
+    "check_models": 1,
     "generate": 2,
     "features": 1,
     "metrics": 2,

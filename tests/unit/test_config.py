@@ -45,6 +45,65 @@ def change(config: dict, key: str, value) -> dict:
         ("variations.warped.elastic", 0.1, ["variations.warped.elastic", "maximum of 0.025"]),
         ("variations.warped.scale", [2, 1], ["variations.warped.scale", "smallest (2)"]),
         ("variations.recombined.objects", [3, 2], ["variations.recombined.objects"]),
+        ("controlnets.tiny_canny.guidance_scale", float("nan"), ["tiny_canny.guidance_scale: NaN"]),
+        ("mixes.real.synthetic", float("inf"), ["mixes.real.synthetic: infinity"]),
+        ("trainers.yolov8n.options.lr0", float("nan"), ["trainers.yolov8n.options.lr0: NaN"]),
+        (
+            "trainers.resnet.crop_scale",
+            [1.0, 0.6],
+            ["trainers.resnet.crop_scale: the smallest (1)"],
+        ),
+        ("conditions.canny.low", 300, ["conditions.canny: low and high: the smallest (300)"]),
+        (
+            "mixes.real.classical",
+            {"ratio": 1, "augmentation": {"scale": [1.2, 0.8]}},
+            ["mixes.real.classical.augmentation.scale: the smallest (1.2)"],
+        ),
+        (
+            "selections.best_half",
+            {"method": "band", "low": 0.75, "high": 0.25, "features": "tiny"},
+            ["selections.best_half: low (0.75) is to be below high (0.25)"],
+        ),
+        (
+            "selections.best_half",
+            {
+                "method": "sequence",
+                "steps": [
+                    {"method": "top_p", "value": 0.5, "features": "tiny"},
+                    {"method": "band", "low": 0.5, "high": 0.5, "features": "tiny"},
+                ],
+            },
+            ["selections.best_half.steps.1: low (0.5)"],
+        ),
+        ("conditions.canny.size", [16384, 16384], ["conditions.canny.size", "178,956,970 pixels"]),
+        ("conditions.canny.size", {"resolution": 32}, ["conditions.canny.size: resolution 32"]),
+        ("trainers.yolov8n.image_size", 640000, ["trainers.yolov8n: 16 pictures", "no machine"]),
+        ("trainers.resnet.batch", 10**9, ["trainers.resnet: 1000000000 pictures", "GB"]),
+        ("batch_size", 10**7, ["batch_size: 10000000 pictures", "GB"]),
+        ("selections.all\n", {"method": "all"}, ["selections: 'all\\n'", "A name becomes part"]),
+        ("datasets.digits.classes", ["one", "two\n"], ["datasets.digits.classes.1", "line break"]),
+        ("datasets.digits.classes", ["one", True], ["classes.1", "in quotes", '"yes"']),
+        ("datasets.digits.classes", ["one", False], ["classes.1", '"no"']),
+        ("datasets.digits.classes", ["one", None], ["classes.1", "in quotes"]),
+        ("datasets.digits.classes", ["one", 2], ["classes.1", "in quotes"]),
+        ("controlnets.tiny_canny.guidance_scale", "1e-1", ["tiny_canny.guidance_scale", "1.0e-3"]),
+        ("controlnets.tiny_canny.steps", 9.5, ["controlnets.tiny_canny.steps", "integer"]),
+        ("datasets.models", {"task": "detection", "classes": ["a"]}, ["datasets.models"]),
+        (
+            "prompts.listed.templates",
+            ["{objects} on {papr}"],
+            ["prompts.listed: templates[0]: no slot 'papr'"],
+        ),
+        (
+            "controlnets.tiny_canny.scheduler",
+            "UniPCMultistepSchedular",
+            ["controlnets.tiny_canny.scheduler", "did you mean 'UniPCMultistepScheduler'"],
+        ),
+        ("controlnets.tiny_canny.scheduler", "DPMSolverSDEScheduler", ["images could not be"]),
+        ("trainers.resnet.model", "resnet51", ["trainers.resnet.model", "'resnet50'"]),
+        ("trainers.resnet.model", "resnet18.mine", ["trainers.resnet.model", "a1_in1k"]),
+        ("features.tiny.model", "timm:botnet50ts_256", ["features.tiny.model", "no pretrained"]),
+        ("trainers.yolov8n.options", {"mosiac": 1.0}, ["trainers.yolov8n.options", "'mosaic'"]),
         (
             "controlnets.tiny_recombined.prompts",
             "recolored",
@@ -63,6 +122,43 @@ def test_mistakes_are_named(config, key, value, words):
         checked(config)
     for word in words:
         assert word in str(error.value)
+
+
+def test_what_yaml_reads_as_yes_is_to_be_quoted_as_a_name_too(config):
+    config["selections"] |= yaml.safe_load("yes: {method: all}")
+    with pytest.raises(UserError, match=r'selections: True .* YAML reads yes.* write "yes"'):
+        checked(config)
+
+
+@pytest.mark.parametrize("end", ["objects", "probabilities", "neighbors"])
+def test_a_name_whose_files_would_be_another_entry_s_is_refused(config, end):
+    config["features"][f"tiny.{end}"] = {"model": "tiny"}
+    with pytest.raises(
+        UserError, match=rf"features.tiny.{end}: its file tiny.{end}.* features.tiny"
+    ):
+        checked(config)
+
+
+def test_a_whole_number_with_a_point_is_an_integer(config):
+    change(config, "trainers.yolov8n.steps", 400.0)
+    change(config, "conditions.canny.size", [64.0, 64])
+    change(config, "variations.recombined.objects", [1.0, 3.0])
+    full = checked(config)
+    for number in (
+        full["trainers"]["yolov8n"]["steps"],
+        *full["conditions"]["canny"]["size"],
+        *full["variations"]["recombined"]["objects"],
+    ):
+        assert isinstance(number, int)
+    assert full["trainers"]["yolov8n"]["steps"] == 400
+
+
+def test_the_largest_size_is_what_pillow_opens():
+    from PIL import Image
+
+    from cia.values import MOST_PIXELS
+
+    assert MOST_PIXELS == 2 * Image.MAX_IMAGE_PIXELS
 
 
 def test_every_mistake_is_listed_at_once(config):

@@ -262,7 +262,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(
 
     monkeypatch.setattr(generation.Painter, "paint", counted)
     with pytest.raises(
-        UserError, match="No space left on device.* run again.*--cores 1 prune_store"
+        UserError, match="No space left on device.* run again.*--cores all prune_store"
     ):
         run(plan, settings, store, folder)
     there = contents(folder)

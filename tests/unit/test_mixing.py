@@ -453,6 +453,7 @@ def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkey
         params=SimpleNamespace(
             task="classification", classes=["a", "b"], settings=settings, seed=0
         ),
+        wildcards=SimpleNamespace(mix="mine"),
     )
     script.main(job)  # s1, which is not selected, may come from anywhere
     assert "Classes with few training examples, or none: b 0, a 3" in caplog.text
@@ -461,4 +462,8 @@ def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkey
     ancestors[1] = ("s0", "val0")
     write_sources()
     with pytest.raises(UserError, match="not in the training split: val0"):
+        script.main(job)
+    del inputs["selected"]
+    job.input = InputFiles(fromdict=inputs)
+    with pytest.raises(UserError, match="^mixes.mine: this mix takes synthetic images"):
         script.main(job)

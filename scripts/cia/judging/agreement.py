@@ -54,6 +54,6 @@ def _load(name: str, revision: str | None) -> tuple[Any, Any]:
         )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"judges: the text-image model {name!r} can't be loaded: {error}. Without network, "
+            f"the text-image model {name!r} can't be loaded: {error}. Without network, "
             "download it first and set `model` to the local folder."
         ) from error

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cia.evidence.study import nothing_told
+from cia.remedies import command
 from cia.reporting.arms import (
     Arm,
     difference,
@@ -20,7 +21,6 @@ _MOST_ARMS = 10
 _MOST_METRICS = 3
 
 _WHERE = (
-    "Every figure and table: results/report/ (snakemake --report puts them on one page)",
     "Kept images, best first: results/{dataset}/{controlnet}/selected/",
     "Training sets: data/mixed/; weights and test metrics: results/{dataset}/{controlnet}/models/",
     "Another configuration's run in this folder writes its summary and its gallery over these: "
@@ -51,7 +51,8 @@ def summarize(
         What `shortage` says of training sets.
     configfiles : sequence of str
         The configuration that the run is of.
-    parts += label_parts(labels)
+    labels : sequence of mapping
+        See `label_parts`.
     """
     parts: list[Part] = [f"Configuration: {', '.join(configfiles)}"] if configfiles else []
     parts.append(_sets_table(sets))
@@ -62,7 +63,9 @@ def summarize(
     parts += label_parts(labels)
     first = sets[0] if len(sets) == 1 else {}
     names = {name: first.get(name, f"{{{name}}}") for name in ("dataset", "controlnet")}
-    return [*parts, [point.format(**names) for point in _WHERE]]
+    page = command("--report report.html")
+    whole = f"Every figure and table: results/report/ (`{page}` puts them on one page)"
+    return [*parts, [whole, *(point.format(**names) for point in _WHERE)]]
 
 
 def shortage(arm: Mapping, mix: Mapping) -> str:

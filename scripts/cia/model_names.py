@@ -1,0 +1,246 @@
+"""Names of models: those that no library knows, and local files that are not there.
+
+`resources/names` lists what the pinned libraries know (`tools/list_names.py` writes it, a test
+holds it equal): with conda environments, none of them is installed where Snakemake itself runs.
+What is on the hub is for the run's first job, `check_models`. Light on purpose: the Snakefile
+imports it for every dry run.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from cia.errors import UserError
+from cia.references import suggest
+from cia.safetensors_files import convert_command
+
+INCEPTION_FILE = "inception-2015-12-05.pt"
+"""What clean-fid calls the weights of FID's network."""
+
+NAMES = Path(__file__).resolve().parents[2] / "resources" / "names"
+
+OWN_NOISE = {"DPMSolverSDEScheduler", "CosineDPMSolverMultistepScheduler"}
+"""Schedulers whose noise comes from a generator of their own, so an image's seed has no say."""
+
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
+_WEIGHTS = {".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".onnx"}
+_SOURCES = ("hf-hub:", "hf_hub:", "local-dir:")
+"""What timm's names of models begin with that are not in its own list."""
+
+_OTHER_TASKS = re.compile(r"-(seg|pose|obb|cls|sem|depth)\b")
+"""Parts of ultralytics' names for models that find no boxes."""
+
+
+@cache
+def known(library: str) -> dict[str, list[str]]:
+    """Return the names that a library knows (schedulers, timm, ...), with their tags."""
+    lines = (NAMES / f"{library}.txt").read_text(encoding="utf-8").splitlines()
+    return {name: tags for name, *tags in map(str.split, lines)}
+
+
+def unknown_names(config: dict) -> Iterator[str]:
+    """Yield a sentence for each name that its library does not know, in any entry."""
+    for name, entry in config["controlnets"].items():
+        yield from _prefixed(f"controlnets.{name}.scheduler", _scheduler(entry["scheduler"]))
+    for name, entry in config["features"].items():
+        library, _, model = entry["model"].partition(":")
+        if library == "timm":
+            pretrained = entry["weights"] is None
+            yield from _prefixed(f"features.{name}.model", _timm(model, pretrained))
+    for name, entry in config["trainers"].items():
+        if entry["kind"] == "timm":
+            pretrained = entry["pretrained"] and entry["weights"] is None
+            yield from _prefixed(f"trainers.{name}.model", _timm(entry["model"], pretrained))
+        for option in entry.get("options", {}):
+            yield from _prefixed(f"trainers.{name}.options", _option(option))
+
+
+def missing_files(used: dict) -> Iterator[str]:
+    """Yield a sentence for each local model that is not there, of the entries that are used.
+
+    Parameters
+    ----------
+    used : dict
+        The configuration, or the part of it that `cia.config.used_config` returns.
+    """
+    for name, entry in used["controlnets"].items():
+        key = f"controlnets.{name}"
+        yield from _prefixed(f"{key}.model", _diffusers(entry["model"], "model_index.json"))
+        file = Path(entry["controlnet_subfolder"] or ".", "config.json")
+        yield from _prefixed(f"{key}.controlnet", _diffusers(entry["controlnet"], file))
+    for name, entry in used["conditions"].items():
+        if "model" in entry:
+            find = _yolo_masks if entry["extractor"] == "yolo_segmentation" else _folder_of
+            yield from _prefixed(f"conditions.{name}.model", find(entry))
+    for name, entry in used["judges"].items():
+        if "model" in entry:
+            yield from _prefixed(f"judges.{name}.model", _folder_of(entry))
+    for name, entry in used["features"].items():
+        yield from _prefixed(f"features.{name}.weights", _feature_weights(entry))
+    for name, entry in used["trainers"].items():
+        if entry["kind"] == "yolo":
+            yield from _prefixed(f"trainers.{name}.model", _detector(entry["model"]))
+        elif entry.get("weights"):
+            yield from _prefixed(f"trainers.{name}.weights", _file(entry["weights"]))
+
+
+def _prefixed(key: str, problem: str | None) -> Iterator[str]:
+    if problem:
+        yield f"{key}: {problem}"
+
+
+def _scheduler(name: str | None) -> str | None:
+    if name is None:
+        return None
+    schedulers = list(known("schedulers"))
+    if name not in schedulers:
+        return f"diffusers has no scheduler {name!r}{suggest(name, schedulers)}"
+    if name in OWN_NOISE:
+        return (
+            f"{name} draws noise that an image's seed does not decide, so images could not be "
+            "repeated; choose another, such as DPMSolverMultistepScheduler"
+        )
+    return None
+
+
+def _timm(name: str, pretrained: bool) -> str | None:
+    if name.startswith(_SOURCES):
+        return None
+    models = known("timm")
+    base, _, tag = name.partition(".")
+    if base not in models:
+        return f"timm has no model {base!r}{_close(base, models)}"
+    weights = [tag for tag in models[base] if not tag.startswith("~")]
+    if tag and tag not in (text.removeprefix("~") for text in models[base]):
+        return f"timm has no weights {tag!r} for {base!r}{_options(weights)}"
+    if pretrained and (tag not in weights if tag else not weights):
+        return f"timm has no pretrained weights for {name!r}{_options(weights)}"
+    return None
+
+
+def _close(name: str, names: Iterable[str]) -> str:
+    """Say what the name was meant for; a list of a thousand others would help nobody."""
+    close = difflib.get_close_matches(name, names, n=3)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def _options(weights: list[str]) -> str:
+    return f"; there are {', '.join(weights)}" if weights else "; there are none"
+
+
+def _option(name: str) -> str | None:
+    if name in known("options"):
+        return None
+    return f"ultralytics' train has no argument {name!r}{_close(name, known('options'))}"
+
+
+def _detector(name: str) -> str | None:
+    """A detector to train is a file, or a description that ultralytics ships."""
+    if Path(name).is_file():
+        return None
+    if not name.endswith(".yaml"):
+        return (
+            f"there is no file {name!r}{_home(name)}; it is to be a model of ultralytics, like "
+            "yolov8n.yaml (trained from scratch), or an existing file of weights. For pretrained "
+            "weights download, say, yolov8n.pt from the ultralytics releases and give its path"
+        )
+    if (now := re.sub(r"^(yolov[58][nsmlx])6\.yaml$", r"\1-p6.yaml", name)) not in detectors():
+        return f"ultralytics has no model {name!r}{_close(name, sorted(detectors()))}"
+    if _OTHER_TASKS.search(now):
+        return f"{name!r} finds no boxes; take {_OTHER_TASKS.sub('', now)!r}"
+    return None
+
+
+@cache
+def detectors() -> set[str]:
+    """Return the names of ultralytics' descriptions of models, with and without a scale (8n)."""
+    files = [name for name in known("ultralytics") if name.endswith(".yaml")]
+    scaled = (
+        re.sub(r"^(yolo\D*\d+)(?=[.-])", rf"\1{scale}", file) for file in files for scale in "nsmlx"
+    )
+    return {*files, *scaled}
+
+
+def _yolo_masks(entry: dict) -> str | None:
+    """A YOLO segmentation model is a file, one that ultralytics publishes, or in a repository."""
+    model, filename = entry["model"], entry["filename"]
+    if filename:
+        return _folder(model, filename)
+    if Path(model).is_file():
+        return None
+    name = Path(model).name
+    published = [file for file in known("ultralytics") if file.endswith(".pt")]
+    if name not in published:
+        masks = [file for file in published if "-seg" in file]
+        return (
+            f"there is no file {model!r}, and ultralytics publishes none of that name"
+            f"{_close(name, masks)}; for a file in a hub repository or folder, set `filename`, too"
+        )
+    if "-seg" not in name:
+        return f"{name!r} finds no masks; take {name.replace('.pt', '-seg.pt')!r}"
+    return None
+
+
+def _feature_weights(entry: dict) -> str | None:
+    weights = entry["weights"]
+    if weights is None:
+        return None
+    if entry["model"] == "tiny":
+        return _file(os.path.join(weights, "config.json"))
+    if entry["model"] == "vit":
+        return _folder(weights, "config.json")
+    if entry["model"] == "inception" and Path(weights).name != INCEPTION_FILE:
+        return f"{weights!r} is to be a file of the name {INCEPTION_FILE}"
+    return _file(weights) if entry["model"].startswith(("inception", "timm:")) else None
+
+
+def _folder_of(entry: dict) -> str | None:
+    return _folder(entry["model"])
+
+
+def _folder(name: str, file: str | Path = ".") -> str | None:
+    """A folder with this file in it, or what may be a hub id."""
+    if Path(name).is_dir():
+        there = Path(name, file)
+        return None if there.exists() else f"{there} does not exist; a model in this layout has one"
+    if Path(name).is_file() or Path(name).suffix in _WEIGHTS:
+        return f"{name!r} is a file's name; it is to be a folder or a hub id (owner/name)"
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        return f"there is no folder {name!r}{_home(name)} (a hub id is owner/name)"
+    if not _HUB_ID.fullmatch(name):
+        return f"{name!r} is neither a folder here nor a hub id (owner/name)"
+    return None
+
+
+def _diffusers(name: str, file: str | Path) -> str | None:
+    """The same; of a single file with all of a model, say how to make a folder of it."""
+    path = Path(name)
+    if path.suffix not in _WEIGHTS or path.is_dir():
+        return _folder(name, file)
+    if not path.is_file():
+        return f"there is no file {name!r}{_home(name)}, and a folder or a hub id is needed"
+    if path.suffix != ".safetensors":
+        return (
+            f"{name!r} is a single file that may run code when it is loaded; take the model as a "
+            "folder in diffusers' layout with safetensors weights, or its hub id"
+        )
+    try:
+        command = convert_command(path)
+    except UserError as error:
+        return str(error)
+    return (
+        f"{name!r} is a single file, and a folder in diffusers' layout is needed. Make one, once, "
+        f"and set this to {str(path.with_suffix(''))!r}:\n    {command}"
+    )
+
+
+def _file(name: str) -> str | None:
+    return None if Path(name).is_file() else f"there is no file {name!r}{_home(name)}"
+
+
+def _home(name: str) -> str:
+    """Say what `~` stands for in a shell, where it was not written out."""
+    return f" ('~' stands for nothing here: write {os.path.expanduser(name)!r})" * (name[:1] == "~")
