@@ -1,6 +1,7 @@
 rule train:
     """Train a model on one training set with one seed, and keep the weights that are best on val."""
     input:
+        still_made(f"results/{ARM}", f"results/{ARM}/trained.yaml"),
         dataset=f"{MIX}/dataset.csv",
         summary=f"{MIX}/mix.yaml",  # with a digest of the content: same names are not same pictures
     output:

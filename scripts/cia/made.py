@@ -39,7 +39,7 @@ class Changes(NamedTuple):
 
 
 def record_path(folder: Path, part: str = "") -> Path:
-    """Return where the record of a folder under `data/` is, or of one of several jobs' part of it.
+    """Return where the record of a folder is, or of one of several jobs' part of it.
 
     `data/conditions/a/canny/images` -> `results/made/conditions/a/canny/images.txt`
     """
@@ -58,7 +58,7 @@ def record(folder: Path, part: str = "", names: Iterable[str] = ("",)) -> None:
     Parameters
     ----------
     folder : Path
-        Relative to the working folder, under `data/`; with its subfolders.
+        Relative to the working folder, under `data/` or `results/`; with its subfolders.
     part : str
         Which part of the folder this job makes, where several make one together.
     names : iterable of str

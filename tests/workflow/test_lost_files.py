@@ -13,6 +13,8 @@ from cia.images import load_image, read_png_text, save_png
 SET = Path("data/generated/digits/tiny_canny")
 MAPS = Path("data/conditions/digits/canny/images")
 MIX = Path("data/mixed/digits/none/none/real")
+MODEL = Path("results/digits/none/models/none/real/resnet/seed0")
+MADE = (".png", ".txt", ".safetensors")
 TARGETS = ["results/generated/digits/tiny_canny/manifest.csv", f"{MIX}/dataset.csv"]
 
 
@@ -40,13 +42,14 @@ def forced(output: str) -> Counter:
         (SET / "captions", "gather", "edited"),
         (SET / "labels", "label_generated", "lost"),
         (MIX, "mix", "edited"),
+        (MODEL, "train", "lost"),
     ],
 )
 def test_a_dry_run_names_the_file_and_runs_the_one_job_that_makes_it(
     copy_of_finished, folder, rule, change
 ):
     """Of two shards that made images one runs; what follows runs for its sake."""
-    made = [path for path in files(copy_of_finished, folder) if path.suffix in (".png", ".txt")]
+    made = [path for path in files(copy_of_finished, folder) if path.suffix in MADE]
     if change == "lost":
         made[0].unlink()
     else:

@@ -24,6 +24,7 @@ import pandas as pd
 from cia.errors import UserError
 from cia.files import digest_file, model_fingerprint, read_yaml, write_text, write_yaml
 from cia.provenance import package_versions
+from cia.remedies import command
 from cia.tables import read_table, write_table
 from cia.trainers import TRAINERS
 from cia.training.schedule import Schedule, make_schedule
@@ -141,11 +142,16 @@ def training_of(job: Any) -> Training:
     )
 
 
-def train(training: Training) -> None:
+def train(training: Training) -> Path:
     """Train, and write the best weights, trained.yaml and curves.csv into the output folder.
 
     A training that was killed goes on from its last checkpoint if its settings, seed and training
     set are still the same; otherwise it starts anew. One that was done is not done again.
+
+    Returns
+    -------
+    Path
+        The best weights.
 
     Raises
     ------
@@ -154,12 +160,13 @@ def train(training: Training) -> None:
     """
     key = _key(training)
     if _was_done(training, key):
+        weights = trained_weights(training.output / RECORD)
         logger.info(
             "These pictures, labels and settings were trained on before: %s is kept. To train "
             "anew all the same, delete it.",
-            training.output / read_yaml(training.output / RECORD)["weights"]["file"],
+            weights,
         )
-        return
+        return weights
     module, task = _module(training)
     _claim_work(training, key)
     start = time.monotonic()
@@ -183,6 +190,7 @@ def train(training: Training) -> None:
     write_yaml(training.output / _DONE / RECORD, record)
     _restore(training)
     shutil.rmtree(training.work)
+    return trained.weights
 
 
 def test(training: Training) -> None:
@@ -216,7 +224,9 @@ def trained_weights(record_path: str | Path) -> Path:
     """
     path = Path(record_path).parent / read_yaml(record_path)["weights"]["file"]
     if not path.exists():
-        raise UserError(f"{path}: these weights are gone; delete {record_path} to train again")
+        raise UserError(
+            f"{path}: these weights are gone; train again: {command('--forcerun train')}"
+        )
     return path
 
 

@@ -16,6 +16,7 @@ from cia.errors import UserError
 from cia.files import atomic_path
 from cia.images import load_image
 from cia.progress import log_epoch
+from cia.remedies import command
 from cia.training import Tested, Trained, Training
 from cia.training.schedule import EpochSampler
 
@@ -273,7 +274,10 @@ class _Pictures(Dataset):
         try:
             picture = Image.fromarray(load_image(path))
         except OSError as error:
-            raise UserError(f"{path}: not a readable picture any more: {error}") from error
+            raise UserError(
+                f"{path}: not a readable picture any more: {error}. Make the training set again: "
+                f"{command('--forcerun mix')}"
+            ) from error
         return self.transform(picture), self.labels[index]
 
 

@@ -17,6 +17,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from cia.errors import UserError
 from cia.files import atomic_path, write_text
 from cia.progress import log_epoch
+from cia.remedies import command
 from cia.training.schedule import EpochSampler, Schedule
 
 
@@ -46,7 +47,8 @@ class CheckedDataset(datasets.YOLODataset):
             listed = "\n".join(f"  {reason}" for reason in reasons[:5])
             raise UserError(
                 f"{missing + corrupt + len(changed)} of {len(asked)} pictures can't be used, or "
-                f"have lost their labels, since the training set was made:\n{listed}"
+                f"have lost their labels, since the training set was made:\n{listed}\n"
+                f"Make the training set again: {command('--forcerun mix')}"
             )
         return content
 
