@@ -685,7 +685,8 @@ def test_maps_take_the_pictures_aspect(tmp_path, manifest):
     assert load_image(rows[0]["image"]).shape == (24, 48, 3)
 
 
-def test_script(tmp_path, manifest):
+def test_script(tmp_path, manifest, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write_table(tmp_path / "manifest.csv", manifest, "manifest")
     job = SimpleNamespace(
         input=[tmp_path / "manifest.csv"],

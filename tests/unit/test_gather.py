@@ -17,8 +17,9 @@ IDS = ["a b_v000", "a b_v001", "ü.x_v000", "007_v000"]
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(tmp_path, monkeypatch):
     """A set of four images in two shards, on disk."""
+    monkeypatch.chdir(tmp_path)
     images = tmp_path / "set" / "images"
     images.mkdir(parents=True)
     for id_ in IDS:

@@ -492,7 +492,8 @@ def test_prompts_are_encoded_once(plan, sd, tmp_path, monkeypatch):
     assert sorted(text for text in texts if text) == sorted(set(plan["prompt"]))
 
 
-def test_script(plan, sd, tmp_path):
+def test_script(plan, sd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     plan_file, out, models = (tmp_path / name for name in ("plan.csv", "0.csv", "models.yaml"))
     plan.to_csv(plan_file, index=False)
     job = SimpleNamespace(
