@@ -148,9 +148,9 @@ def _require_shapes(
 def _check_scheduler(settings: dict, model: Repository, key: str) -> None:
     own = model.read_json("scheduler/scheduler_config.json")
     name = settings.get("scheduler")
+    refuse_own_noise(name or own.get("_class_name", ""), key)
     if name:
         make_scheduler(name, own, key)
-    refuse_own_noise(name or own.get("_class_name", ""), key)
 
 
 def _require_sides(index: dict, model: Repository, size: Any) -> None:

@@ -51,6 +51,47 @@ def test_a_folder_that_is_not_there_stops_before_any_job(project):
     assert "dataset 'digits'" in output and "Job stats" not in output
 
 
+def test_a_model_that_is_not_there_stops_before_any_job(project):
+    project.config["controlnets"]["tiny_canny"]["model"] = "resources/gone/"
+    output = project.snakemake("--dry-run", fails=True)
+    assert "controlnets.tiny_canny.model: there is no folder 'resources/gone/'" in output
+    assert "Job stats" not in output and "Traceback" not in output
+
+
+def test_a_dry_run_imports_nothing_heavy(project):
+    """Names of models are looked up in lists, not in the libraries that have them."""
+    heavy = ("torch", "diffusers", "timm", "ultralytics", "transformers", "cv2", "huggingface_hub")
+    check = f"import sys; assert not (found := set({heavy}) & set(sys.modules)), found"
+    project.write_config()
+    snakefile = project.folder / "heavy.smk"
+    snakefile.write_text(f'include: "Snakefile"\n{check}\n')
+    assert "Job stats" in project.snakemake("--snakefile", "heavy.smk", "--dry-run")
+
+
+def test_a_word_that_yaml_takes_for_yes_is_to_be_quoted(project):
+    project.write_config()
+    mine = project.folder / "my.yaml"
+    text = (project.folder / "config" / "config.yaml").read_text()
+    mine.write_text(text.replace("- zero", "- yes").replace("  all:", "  on:"))
+    output = project.snakemake("--dry-run", "--configfile", "my.yaml", fails=True)
+    assert "datasets.digits.classes.0: True is not of type 'string'" in output
+    assert "selections: True is not of type 'string'" in output
+    assert 'unless they are in quotes: write "yes"' in output and "Traceback" not in output
+
+
+def test_judges_may_have_any_name(project):
+    """Their files are inputs beside others, which have names of their own."""
+    for name in ("real", "synthetic_rows", "index"):
+        project.config["judges"][name] = project.config["judges"].pop("fidelity", None) or {
+            "kind": "text_agreement",
+            "model": "openai/clip-vit-base-patch32",
+        }
+    project.config["experiments"][0]["judges"] = ["real", "classifier"]
+    output = project.snakemake("--dry-run", "metrics_all")
+    scores = output.split("rule score:")[1].split("output:")[0]
+    assert "features/tiny.npy" in scores and "judged/real/0.csv" in scores
+
+
 def test_every_rule_has_a_description(project):
     listing = project.snakemake("--list-rules")
     for line in listing.splitlines():

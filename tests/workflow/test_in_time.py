@@ -1,0 +1,42 @@
+"""What is wrong is said before work is done, with a command that can be pasted."""
+
+import shlex
+import subprocess
+import sys
+
+
+def test_a_model_that_can_t_be_had_stops_the_run_before_any_training(project, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    project.config["controlnets"]["tiny_canny"]["controlnet"] = "someone/no-such-model"
+    output = project.snakemake("--cores", "2", fails=True)
+    assert "controlnets.tiny_canny.controlnet: 'someone/no-such-model' is no folder" in output
+    assert "Traceback" not in output
+    assert not list(project.folder.glob("results/*/*/models")), "a model is trained"
+    assert not list(project.folder.glob("data/generated")), "an image is made"
+
+
+def test_a_locked_folder_is_answered_with_the_command_that_unlocks_it(project):
+    locks = project.folder / ".snakemake" / "locks"
+    project.run("results/models/tiny_canny.yaml")
+    (locks / "0.output.lock").write_text(f"{project.folder}/results/models/tiny_canny.yaml\n")
+    (project.folder / "my.yaml").write_bytes((project.folder / "config/config.yaml").read_bytes())
+    again = ("--cores", "1", "--forcerun", "check_models", "--configfile", "my.yaml")
+    target = ("results/models/tiny_canny.yaml",)
+    output = project.snakemake(*target, *again, fails=True)
+    message, _, line = output.partition("--unlock argument.\nThe command: ")
+    assert "Directory cannot be locked" in message
+    assert line.splitlines()[0] == "snakemake --cores all --unlock --configfile my.yaml"
+    command = shlex.split(line.splitlines()[0])[1:]
+    subprocess.run([sys.executable, "-m", "snakemake", *command], cwd=project.folder, check=True)
+    assert not list(locks.glob("*"))
+
+
+def test_jobs_know_the_configuration_that_their_run_was_started_with(copy_of_finished):
+    project = copy_of_finished
+    project.write_config()
+    (project.folder / "my.yaml").write_bytes((project.folder / "config/config.yaml").read_bytes())
+    target = "results/report/summary.md"
+    project.run(target, "--forcerun", "summary", "--configfile", "my.yaml")
+    summary = (project.folder / target).read_text()
+    assert "`snakemake --cores all --report report.html --configfile my.yaml`" in summary
+    assert project.planned("--configfile", "my.yaml") == project.planned()
