@@ -65,7 +65,7 @@ def test_a_dry_run_imports_nothing_heavy(project):
     project.write_config()
     snakefile = project.folder / "heavy.smk"
     snakefile.write_text(f'include: "Snakefile"\n{check}\n')
-    assert "Job stats" in project.snakemake("--snakefile", "heavy.smk", "--dry-run")
+    assert "Job stats" in project.snakemake("all", "--snakefile", "heavy.smk", "--dry-run")
 
 
 def test_a_word_that_yaml_takes_for_yes_is_to_be_quoted(project):

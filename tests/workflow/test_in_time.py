@@ -1,8 +1,11 @@
 """What is wrong is said before work is done, with a command that can be pasted."""
 
+import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 
 
 def test_a_model_that_can_t_be_had_stops_the_run_before_any_training(project, monkeypatch):
@@ -16,19 +19,22 @@ def test_a_model_that_can_t_be_had_stops_the_run_before_any_training(project, mo
 
 
 def test_a_locked_folder_is_answered_with_the_command_that_unlocks_it(project):
-    locks = project.folder / ".snakemake" / "locks"
-    project.run("results/models/tiny_canny.yaml")
-    (locks / "0.output.lock").write_text(f"{project.folder}/results/models/tiny_canny.yaml\n")
+    target, locks = "results/models/tiny_canny.yaml", project.folder / ".snakemake" / "locks"
+    start = project.command("--cores", "1", target)
+    killed = subprocess.Popen(start, cwd=project.folder, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list(locks.glob("*.lock")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
     (project.folder / "my.yaml").write_bytes((project.folder / "config/config.yaml").read_bytes())
-    again = ("--cores", "1", "--forcerun", "check_models", "--configfile", "my.yaml")
-    target = ("results/models/tiny_canny.yaml",)
-    output = project.snakemake(*target, *again, fails=True)
+    output = project.snakemake("--cores", "1", target, "--configfile", "my.yaml", fails=True)
     message, _, line = output.partition("--unlock argument.\nThe command: ")
     assert "Directory cannot be locked" in message
     assert line.splitlines()[0] == "snakemake --cores all --unlock --configfile my.yaml"
     command = shlex.split(line.splitlines()[0])[1:]
     subprocess.run([sys.executable, "-m", "snakemake", *command], cwd=project.folder, check=True)
-    assert not list(locks.glob("*"))
+    assert not list(locks.glob("*.lock"))
 
 
 def test_jobs_know_the_configuration_that_their_run_was_started_with(copy_of_finished):
