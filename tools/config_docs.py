@@ -34,12 +34,12 @@ asks with them whether synthetic images help. A name stands in the paths of what
 setting reruns what depends on it and nothing else; unused
 entries cost nothing.
 
-A mistake stops the run at once, with the key and what it may be: `snakemake -n` is enough to see it.
-That goes for names of models, too, as far as they can be known without network: schedulers, timm's
-and ultralytics' models, folders and files. A model is a hub id (`owner/name`) or a local folder;
-`weights` are files. A word that YAML takes for something else (`yes`, `no`, `on`, `off`, `null`, `1`)
-is quoted where it is a name. Only where a file is no YAML at all, Snakemake does not say where:
-`python -c "import yaml; yaml.safe_load(open('my.yaml'))"` names the line.
+A mistake stops the run at once, with the key and what it may be: `snakemake -n` is enough to see
+it. That goes for names of models, too, as far as they can be known without network: schedulers,
+timm's and ultralytics' models, folders and files. A model is a hub id (`owner/name`) or a local
+folder; `weights` are files. A word that YAML takes for something else (`yes`, `no`, `on`, `off`,
+`null`, `1`) is quoted where it is a name. Only where a file is no YAML at all, Snakemake does not
+say where: `python -c "import yaml; yaml.safe_load(open('my.yaml'))"` names the line.
 
 Where jobs run is not in here but in `profiles/`. A Slurm site is three edits: `default-resources`
 (account, partition, constraint) and `set-resources` (what GPU jobs ask for) in

@@ -404,3 +404,7 @@ def test_the_script_looks_at_every_ancestor_of_a_selected_image(tmp_path, monkey
     write_sources()
     with pytest.raises(UserError, match="not in the training split: val0"):
         script.main(job)
+    del inputs["selected"]
+    job.input = InputFiles(fromdict=inputs)
+    with pytest.raises(UserError, match="^mixes.mine: this mix takes synthetic images"):
+        script.main(job)
