@@ -1,22 +1,3 @@
-MODEL_SETTINGS = (
-    "model",
-    "model_revision",
-    "controlnet",
-    "controlnet_subfolder",
-    "controlnet_revision",
-    "scheduler",
-)
-
-
-def get_model_settings(wildcards):
-    """Which models a generator takes; how it draws with them is not looked at by the check."""
-    return {key: get_controlnet(wildcards)[key] for key in MODEL_SETTINGS}
-
-
-def get_size(wildcards):
-    return config["conditions"][get_controlnet(wildcards)["condition"]]["size"]
-
-
 rule check_models:
     """Try a generator's diffusion model and ControlNet in seconds, before anything is made."""
     output:

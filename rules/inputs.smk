@@ -19,6 +19,25 @@ def get_condition_manifest(wildcards):
     return f"data/conditions/{wildcards.dataset}/{condition}/manifest.csv"
 
 
+MODEL_SETTINGS = (
+    "model",
+    "model_revision",
+    "controlnet",
+    "controlnet_subfolder",
+    "controlnet_revision",
+    "scheduler",
+)
+
+
+def get_model_settings(wildcards):
+    """Which models a generator takes; how it draws with them is not looked at by the check."""
+    return {key: get_controlnet(wildcards)[key] for key in MODEL_SETTINGS}
+
+
+def get_size(wildcards):
+    return config["conditions"][get_controlnet(wildcards)["condition"]]["size"]
+
+
 def get_shards(wildcards):
     shards = range(config["shards"])
     return expand(

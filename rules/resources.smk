@@ -86,9 +86,8 @@ def shard_rows(plan):
 
 
 def get_generation_minutes(wildcards, input, attempt):
-    controlnet = get_controlnet(wildcards)
-    size = config["conditions"][controlnet["condition"]]["size"]
-    return attempt * generation_minutes(shard_rows(input.plan), controlnet["steps"], size)
+    steps = get_controlnet(wildcards)["steps"]
+    return attempt * generation_minutes(shard_rows(input.plan), steps, get_size(wildcards))
 
 
 def get_features_memory(wildcards, input, attempt):

@@ -692,6 +692,7 @@ def test_script(tmp_path, manifest, monkeypatch):
         input=[tmp_path / "manifest.csv"],
         output=SimpleNamespace(manifest=tmp_path / "out.csv", rejected=tmp_path / "rejected.csv"),
         params=SimpleNamespace(folder=str(tmp_path / "maps"), settings=EDGES | {"empty": "skip"}),
+        wildcards=SimpleNamespace(condition="edges"),
         threads=1,
     )
     script.main(job)
