@@ -126,7 +126,8 @@ def label_parser(
 def parse_boxes(text: str, classes: Sequence[str], reader: LineReader | None = None) -> str:
     """Check YOLO lines and return their boxes in one form.
 
-    The class is an index or a name; for the numbers after it see `cia.label_lines`.
+    The class is an index or a name; for the numbers after it see `cia.label_lines`. A line that
+    stands twice is one object, as for ultralytics.
 
     Returns
     -------
@@ -154,7 +155,7 @@ def parse_boxes(text: str, classes: Sequence[str], reader: LineReader | None = N
         more = f"; and {len(problems) - 3} more lines" if len(problems) > 3 else ""
         raise ValueError("; ".join(problems[:3]) + more)
     reader.kinds.update(kinds)
-    return "\n".join(boxes)
+    return "\n".join(dict.fromkeys(boxes))
 
 
 def parse_class(text: str, classes: Sequence[str]) -> str:

@@ -12,10 +12,12 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cia.errors import UserError
 from cia.references import suggest
 from cia.safetensors_files import convert_command
+from cia.trainers import DECIDED
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
 """What clean-fid calls the weights of FID's network."""
@@ -54,8 +56,8 @@ def unknown_names(config: dict) -> Iterator[str]:
         if entry["kind"] == "timm":
             pretrained = entry["pretrained"] and entry["weights"] is None
             yield from _prefixed(f"trainers.{name}.model", _timm(entry["model"], pretrained))
-        for option in entry.get("options", {}):
-            yield from _prefixed(f"trainers.{name}.options", _option(option))
+        for option, value in entry.get("options", {}).items():
+            yield from _prefixed(f"trainers.{name}.options", _option(option, value))
 
 
 def missing_files(used: dict) -> Iterator[str]:
@@ -131,7 +133,11 @@ def _options(weights: list[str]) -> str:
     return f"; there are {', '.join(weights)}" if weights else "; there are none"
 
 
-def _option(name: str) -> str | None:
+def _option(name: str, value: Any) -> str | None:
+    if name in DECIDED:
+        return f"{name!r} can't be set here: it is {DECIDED[name]}"
+    if (name, value) == ("cache", "disk"):
+        return "cache: disk would leave files in the training set; set it to ram, or leave it out"
     if name in known("options"):
         return None
     return f"ultralytics' train has no argument {name!r}{_close(name, known('options'))}"

@@ -5,3 +5,12 @@ TRAINERS = {
     "timm": ("cia.training.classifier", "classification"),
 }
 """Kind of trainer: the module whose `train` does it, and the task it is for."""
+
+DECIDED = {
+    **dict.fromkeys(("imgsz", "batch", "epochs", "patience"), "a setting of its own"),
+    **dict.fromkeys(("data", "model", "name", "project", "save_dir", "exist_ok"), "the workflow's"),
+    **dict.fromkeys(("device", "workers", "seed", "resume", "pretrained"), "the workflow's"),
+    **dict.fromkeys(("nbs", "save", "val", "time", "fraction"), "the workflow's"),
+    "rect": "not for training sets in random order",
+}
+"""Arguments of ultralytics' train that `options` can't set, and whose they are."""

@@ -104,6 +104,9 @@ def change(config: dict, key: str, value) -> dict:
         ("trainers.resnet.model", "resnet18.mine", ["trainers.resnet.model", "a1_in1k"]),
         ("features.tiny.model", "timm:botnet50ts_256", ["features.tiny.model", "no pretrained"]),
         ("trainers.yolov8n.options", {"mosiac": 1.0}, ["trainers.yolov8n.options", "'mosaic'"]),
+        ("trainers.yolov8n.options", {"epochs": 5}, ["trainers.yolov8n.options", "'epochs'"]),
+        ("trainers.yolov8n.options", {"device": "0,1"}, ["'device' can't be set", "workflow's"]),
+        ("trainers.yolov8n.options", {"cache": "disk"}, ["cache: disk", "ram"]),
         (
             "controlnets.tiny_recombined.prompts",
             "recolored",

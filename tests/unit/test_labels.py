@@ -29,6 +29,11 @@ from cia.tables import read_table, write_table
 CLASSES = ["car", "traffic light", "traffic", "7 up"]
 
 
+def test_a_line_that_stands_twice_is_one_object():
+    line = "0 0.5 0.5 0.2 0.2"
+    assert len(parse_boxes(f"{line}\n{line}\n1 0.5 0.5 0.2 0.2\n", ["a", "b"]).splitlines()) == 2
+
+
 def test_boxes_come_in_one_form():
     text = "0 0.5 0.5 0.2 0.4\n\ntraffic light .25 0.25 0.5 5e-1\r\n  2 0.5 0.5 1 1  \n"
     assert parse_boxes(text, CLASSES) == (

@@ -19,6 +19,7 @@ from cia.files import read_yaml
 from cia.images import save_png
 from cia.mixing import write_mix
 from cia.tables import read_table
+from cia.trainers import DECIDED
 from cia.training import Training, _claim_work, _key, train
 from cia.training.classifier import evaluate
 from cia.training.schedule import make_schedule
@@ -51,6 +52,10 @@ YOLO = {
     "patience": 0,
     "options": {"mosaic": 0.0},
 }
+
+
+PREFERENCES = {"deterministic", "amp", "plots", "verbose", "close_mosaic"}
+"""Arguments of ultralytics' train that the trainer sets and `options` may replace."""
 
 
 def make_mix(folder, task: str, count: int = 16):
@@ -543,14 +548,13 @@ def test_a_checkpoint_of_another_label_is_not_gone_on_with(tmp_path, change):
     assert not checkpoint.exists()
 
 
-def test_options_can_not_replace_what_other_settings_decide(tmp_path):
+def test_what_the_workflow_decides_is_no_option(tmp_path):
+    """The check of the configuration refuses it."""
     from cia.training.yolo import _arguments
 
-    job = training(
-        tmp_path, {**YOLO, "options": {"lr0": 0.1, "nbs": 64, "epochs": 5, "fraction": 0.5}}
-    )
-    with pytest.raises(UserError, match="options can't set epochs, fraction, nbs"):
-        _arguments(job, job.schedule(), job.work / "run")
+    job = training(tmp_path, {**YOLO, "options": {}}, make_mix(tmp_path, "detection", count=2))
+    plain = _arguments(job, job.schedule(), job.work / "run")
+    assert plain.keys() - DECIDED.keys() == PREFERENCES
 
 
 def test_unknown_models_are_named(tmp_path):

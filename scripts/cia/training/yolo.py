@@ -246,18 +246,6 @@ def _arguments(training: Training, schedule: Schedule, run: Path) -> dict:
         "verbose": False,
         **_counted_in_epochs(schedule, bool(settings["steps"])),
     }
-    reserved = {*decided, "model", "resume", "save_dir", "time", "fraction"}
-    reserved |= {"device", "rect", "save", "val"}
-    if taken := sorted(reserved & set(settings["options"])):
-        raise UserError(
-            f"{training.key}.options can't set {', '.join(taken)}: image_size, batch, epochs, "
-            "steps and patience are settings of their own, the rest is the workflow's."
-        )
-    if settings["options"].get("cache") == "disk":
-        raise UserError(
-            f"{training.key}.options: cache: disk would leave files in the training set; set it "
-            "to ram or leave it out"
-        )
     return decided | preferences | settings["options"]
 
 
