@@ -49,11 +49,15 @@ def ultralytics() -> Iterator[str]:
 
 
 def options() -> Iterator[str]:
-    """Yield the arguments of ultralytics' train."""
+    """Yield the arguments of ultralytics' train, each with the kind of its value, if it has one."""
     import_ultralytics()
+    from ultralytics import cfg
     from ultralytics.utils import DEFAULT_CFG_DICT
 
-    yield from sorted([*DEFAULT_CFG_DICT, "augmentations"])
+    kinds = {"number": "FLOAT", "share": "FRACTION", "integer": "INT", "boolean": "BOOL"}
+    of = {name: kind for kind, keys in kinds.items() for name in getattr(cfg, f"CFG_{keys}_KEYS")}
+    names = sorted([*DEFAULT_CFG_DICT, "augmentations"])
+    yield from (" ".join([name, *filter(None, [of.get(name)])]) for name in names)
 
 
 def main(arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ imports it for every dry run.
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,26 @@ _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 _WEIGHTS = {".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".onnx"}
 _SOURCES = ("hf-hub:", "hf_hub:", "local-dir:")
 """What timm's names of models begin with that are not in its own list."""
+
+OPTIMIZERS = ("auto", "sgd", "musgd", "adam", "adamax", "adamw", "nadam", "radam", "rmsprop")
+"""Those of ultralytics' trainer, which takes them in any case of letters."""
+
+_KINDS = {
+    "number": "number",
+    "share": "number from 0 to 1",
+    "integer": "integer",
+    "boolean": "true or false",
+}
+_IS_OF_KIND: dict[str, Callable[[Any], bool]] = {
+    "number": lambda value: _is_number(value),
+    "share": lambda value: _is_number(value) and 0 <= value <= 1,
+    "integer": lambda value: _is_number(value) and isinstance(value, int),
+    "boolean": lambda value: isinstance(value, bool),
+}
+"""Kinds of values in resources/names/options.txt."""
+
+_OTHER_TRAINERS = re.compile(r"rtdetr|yoloe|world")
+"""Parts of ultralytics' names for models that it trains in another way than its other detectors."""
 
 _OTHER_TASKS = re.compile(r"-(seg|pose|obb|cls|sem|depth)\b")
 """Parts of ultralytics' names for models that find no boxes."""
@@ -138,9 +158,17 @@ def _option(name: str, value: Any) -> str | None:
         return f"{name!r} can't be set here: it is {DECIDED[name]}"
     if (name, value) == ("cache", "disk"):
         return "cache: disk would leave files in the training set; set it to ram, or leave it out"
+    if name == "optimizer" and str(value).lower() not in OPTIMIZERS:
+        return f"there is no optimizer {value!r}; there are {', '.join(OPTIMIZERS)}"
     if name in known("options"):
-        return None
+        kind = "".join(known("options")[name])
+        unfit = kind and not _IS_OF_KIND[kind](value)
+        return f"{name}: {value!r} is no {_KINDS[kind]}" if unfit else None
     return f"ultralytics' train has no argument {name!r}{_close(name, known('options'))}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _detector(name: str) -> str | None:
@@ -155,6 +183,8 @@ def _detector(name: str) -> str | None:
         )
     if (now := re.sub(r"^(yolov[58][nsmlx])6\.yaml$", r"\1-p6.yaml", name)) not in detectors():
         return f"ultralytics has no model {name!r}{_close(name, sorted(detectors()))}"
+    if _OTHER_TRAINERS.search(now):
+        return f"{name!r} is not trained as other detectors are; take, say, 'yolo11n.yaml'"
     if _OTHER_TASKS.search(now):
         return f"{name!r} finds no boxes; take {_OTHER_TASKS.sub('', now)!r}"
     return None

@@ -30,7 +30,7 @@ _FILES = {"provenance.yaml", "prune_store.csv"}
 """Files of their own in results/, where each dataset has a folder."""
 
 _RESERVED = {
-    "datasets": {"real", "generated", "report", "studies", "models", *_FILES},
+    "datasets": {"real", "generated", "report", "studies", "models", "made", *_FILES},
     "controlnets": {NONE},
     "selections": {NONE, RANDOM},
 }

@@ -10,6 +10,7 @@ from typing import Any
 from cia.errors import UserError
 from cia.prompts import check_prompts
 from cia.sizes import target_size
+from cia.trainers import LOOKS
 
 MOST_PIXELS = 178_956_970
 """Pillow opens no picture with more pixels: twice its MAX_IMAGE_PIXELS."""
@@ -39,6 +40,11 @@ def value_errors(config: dict) -> Iterator[str]:
             yield f"conditions.{name}: one of body, hand and face must be true"
     for name, dataset in config["datasets"].items():
         yield from _edged(f"datasets.{name}.classes", dataset["classes"])
+    for name, trainer in config["trainers"].items():
+        steps = trainer["steps"] or 0
+        if steps > LOOKS and steps % LOOKS:
+            near = f"{steps - steps % LOOKS} or {steps + LOOKS - steps % LOOKS}"
+            yield f"trainers.{name}.steps: {steps} is to be a multiple of {LOOKS}, say {near}"
     for name, prompts in config["prompts"].items():
         try:
             check_prompts(prompts)

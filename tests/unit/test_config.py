@@ -107,6 +107,13 @@ def change(config: dict, key: str, value) -> dict:
         ("trainers.yolov8n.options", {"epochs": 5}, ["trainers.yolov8n.options", "'epochs'"]),
         ("trainers.yolov8n.options", {"device": "0,1"}, ["'device' can't be set", "workflow's"]),
         ("trainers.yolov8n.options", {"cache": "disk"}, ["cache: disk", "ram"]),
+        ("trainers.yolov8n.options", {"split": "test"}, ["'split' can't be set", "workflow's"]),
+        ("trainers.yolov8n.options", {"mosaic": 2.0}, ["mosaic: 2.0 is no number from 0 to 1"]),
+        ("trainers.yolov8n.options", {"degrees": "ten"}, ["degrees: 'ten' is no number"]),
+        ("trainers.yolov8n.options", {"close_mosaic": 0.5}, ["close_mosaic: 0.5 is no integer"]),
+        ("trainers.yolov8n.options", {"cos_lr": "yes"}, ["cos_lr: 'yes' is no true or false"]),
+        ("trainers.yolov8n.options", {"optimizer": "adamv"}, ["optimizer 'adamv'", "adamw"]),
+        ("trainers.yolov8n.steps", 401, ["trainers.yolov8n.steps: 401", "multiple of 10"]),
         (
             "controlnets.tiny_recombined.prompts",
             "recolored",

@@ -9,7 +9,7 @@ import yaml
 
 from cia.config import checked, ready
 from cia.errors import UserError
-from cia.model_names import detectors
+from cia.model_names import _detector, detectors
 from conftest import ROOT
 
 SD, CONTROLNET = "stable-diffusion-v1-5/stable-diffusion-v1-5", "lllyasviel/control_v11p_sd15_canny"
@@ -48,7 +48,11 @@ def test_ultralytics_finds_every_detector_of_the_list():
     from ultralytics.nn.tasks import yaml_model_load
 
     for name in sorted(detectors()):
-        assert yaml_model_load(name)["yaml_file"] == name
+        description = yaml_model_load(name)
+        assert description["yaml_file"] == name
+        found_by = description["head"][-1][2]
+        trained = found_by in ("Detect", "v10Detect") and "world" not in name
+        assert (_detector(name) is None) == trained
 
 
 def test_what_hub_and_libraries_have_is_accepted(config):

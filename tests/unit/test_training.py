@@ -1,6 +1,7 @@
 """Training: real short runs, killed and resumed, tested on the real test split."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import textwrap
 import time
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,7 @@ from cia.tables import read_table
 from cia.trainers import DECIDED
 from cia.training import Training, _claim_work, _key, train
 from cia.training.classifier import evaluate
-from cia.training.schedule import make_schedule
+from cia.training.schedule import Draw, make_schedule
 from cia.yolo import import_ultralytics
 from conftest import ROOT
 
@@ -389,6 +391,74 @@ def test_mosaics_are_made_until_the_last_tenth_of_the_steps(tmp_path, mosaics, o
     assert len(mosaics) == expected
 
 
+@pytest.mark.parametrize("settings", [TIMM, {**YOLO, "options": {}}], ids=["timm", "yolo"])
+def test_a_draw_looks_the_same_in_whichever_process_it_is_read(tmp_path, settings):
+    """Mosaics too, whose partners come from the draws before; and each draw another."""
+    import torch
+
+    task = "classification" if settings["kind"] == "timm" else "detection"
+    mix = make_mix(tmp_path, task, count=12)
+    seen = []
+    for threads in (1, 2, 3):
+        job = replace(training(tmp_path, {**settings, "steps": 20}, mix), threads=threads)
+        loader = train_loader(job)
+        batches = []
+        for epoch in (0, 1):
+            loader.sampler.epoch = epoch
+            if hasattr(loader, "reset"):
+                loader.reset()
+            batches += [batch["img"] if "img" in batch else batch[0] for batch in loader]
+        seen.append(torch.cat(batches))
+    assert len(seen[0]) == 2 * 2 * 8
+    assert all(one.equal(seen[0]) for one in seen)
+    assert len({picture.numpy().tobytes() for picture in seen[0]}) == len(seen[0])
+
+
+def train_loader(job: Training):
+    """The loader of a training, with as many workers as it has threads, as on a GPU."""
+    if job.settings["kind"] == "timm":
+        from cia.training.classifier import _State
+
+        return _State(job).loaders["train"]
+    from cia.training.yolo import _arguments, _import_quietly
+
+    import_ultralytics()
+    _import_quietly(job.work, job.threads)
+    from cia.training.yolo_trainer import Trainer, refuse_caches
+
+    refuse_caches()
+    schedule = job.schedule()
+    arguments = _arguments(job, schedule, job.work / "run") | {"model": "yolov8n.yaml"}
+    trainer = Trainer(schedule, job.work / "state.pt", job.key, arguments)
+    trainer.args.workers = arguments["workers"]  # on a CPU it takes none
+    trainer.model = trainer.get_model(cfg="yolov8n.yaml", verbose=False)
+    return trainer.get_dataloader(trainer.data["train"], batch_size=8)
+
+
+def test_what_is_drawn_for_a_picture_is_not_drawn_from_what_goes_on():
+    import random
+
+    import torch
+
+    def numbers():
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    for one in (random.seed, np.random.seed, torch.manual_seed):
+        one(0)
+    numbers()
+    after = numbers()
+    for one in (random.seed, np.random.seed, torch.manual_seed):
+        one(0)
+    numbers()
+    with Draw(0, 1, 2, 3).randomness():
+        first = numbers()
+    assert numbers() == after
+    with Draw(0, 1, 2, 5).randomness():
+        assert numbers() == first
+    with Draw(0, 1, 3, 3).randomness():
+        assert numbers() != first
+
+
 def test_the_classifier_looks_at_val_as_often_for_any_size_of_training_set(tmp_path):
     for count in (6, 200):
         folder = tmp_path / str(count)
@@ -398,12 +468,14 @@ def test_the_classifier_looks_at_val_as_often_for_any_size_of_training_set(tmp_p
         assert (metrics["steps"], metrics["epochs"]) == (20, 10)
 
 
-@pytest.mark.parametrize("loss", ["label", "truncated", "small", "test"])
+@pytest.mark.parametrize("loss", ["label", "truncated", "small", "test", "all labels"])
 def test_a_picture_that_ultralytics_would_leave_out_is_an_error(tmp_path, loss):
     mix = make_mix(tmp_path, "detection", count=4)
     picture = mix / "images/train/real/2.png"
     if loss == "label":
         (mix / "labels/train/real/2.txt").unlink()
+    elif loss == "all labels":
+        shutil.rmtree(mix / "labels/train")
     elif loss == "truncated":
         content = picture.read_bytes()
         picture.unlink()  # a link to the source, which stays
@@ -415,7 +487,9 @@ def test_a_picture_that_ultralytics_would_leave_out_is_an_error(tmp_path, loss):
         picture.unlink()
         picture.write_bytes(b"no picture")
     job = training(tmp_path, {**YOLO, "epochs": 1}, mix)
-    with pytest.raises(UserError, match=r"1 of 4 pictures can't be used(.|\n)*real/2\.(png|txt): "):
+    with pytest.raises(
+        UserError, match=r"[14] of 4 pictures can't be used(.|\n)*real/2\.(png|txt): "
+    ):
         run(job)
     assert not (job.output / "metrics.yaml").exists()
 
@@ -443,7 +517,10 @@ def test_weights_tell_nothing_of_the_repository_or_the_folder_that_they_were_mad
     subprocess.run(["git", "-C", str(clone), "remote", "add", "origin", address], check=True)
     monkeypatch.setattr(trainer, "GIT", GitRepo(clone))
     assert trainer.GIT.origin == address
-    job = training(tmp_path, {**YOLO, "epochs": 1}, make_mix(tmp_path, "detection", count=4))
+    model = tmp_path / "my-yolov8n.yaml"
+    shutil.copy2(Path(trainer.__file__).parents[1] / "cfg/models/v8/yolov8.yaml", model)
+    settings = {**YOLO, "epochs": 1, "model": str(model)}
+    job = training(tmp_path, settings, make_mix(tmp_path, "detection", count=4))
     run(job)
     with zipfile.ZipFile(job.output / "best.pt") as archive:
         content = b"".join(archive.read(name) for name in archive.namelist())

@@ -10,6 +10,7 @@ from project import Project
 SET = "results/generated/digits/tiny_canny/manifest.csv"
 VAL = "results/real/digits/val/manifest.csv"
 STEPS = {
+    "check_models tiny_canny": "done",
     "prepare_digits digits": "done",
     "scan digits": "8 pictures",
     "condition digits/canny": "8 condition maps",
@@ -51,13 +52,13 @@ def test_images_done_of_all_add_up_over_shards(run):
     done = [int(number) for number, _ in shown]
     assert done == sorted(done) and done[-1] <= 16
     jobs = re.findall(r"(\d) of (\d) jobs", output)
-    assert {total for _, total in jobs} == {"7"}
+    assert {total for _, total in jobs} == {"8"}
 
 
 def test_the_text_of_jobs_is_in_snakemake_s_log_and_not_on_the_screen(run):
     project, output = run
     (log,) = (project.folder / ".snakemake" / "log").iterdir()
-    for text in ("rule generate:", "Finished jobid: ", "7 of 7 steps (100%) done"):
+    for text in ("rule generate:", "Finished jobid: ", "8 of 8 steps (100%) done"):
         assert text in log.read_text() and text not in output
     assert " INFO " not in output  # of jobs
     assert "Complete log(s): " in output

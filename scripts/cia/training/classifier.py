@@ -18,7 +18,7 @@ from cia.images import load_image
 from cia.progress import log_epoch
 from cia.remedies import command
 from cia.training import Tested, Trained, Training
-from cia.training.schedule import EpochSampler
+from cia.training.schedule import Draw, EpochSampler
 
 
 def train(training: Training) -> Trained:
@@ -269,7 +269,10 @@ class _Pictures(Dataset):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, index: int | Draw) -> tuple[torch.Tensor, int]:
+        if isinstance(index, Draw):
+            with index.randomness():
+                return self[index.row]
         path = self.paths[index]
         try:
             picture = Image.fromarray(load_image(path))

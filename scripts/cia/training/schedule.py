@@ -6,14 +6,18 @@ epoch is a number of steps, the same for every set: a large set takes several ep
 whole, a small one is seen several times in one.
 """
 
+import hashlib
 import math
+import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-LOOKS = 10
-"""Epochs, so looks at val, of a training whose steps are set and can be divided by it."""
+from cia.trainers import LOOKS
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,18 @@ class Schedule:
         numpy.ndarray
             int64, shape (draws,).
         """
-        start, end = epoch * self.draws, (epoch + 1) * self.draws
-        first, last = start // self.pictures, math.ceil(end / self.pictures)
-        line = np.concatenate([self._order(number) for number in range(first, last)])
-        return line[start - first * self.pictures :][: self.draws]
+        return self.line(epoch * self.draws, (epoch + 1) * self.draws)
 
-    def _order(self, number: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, number]).permutation(self.pictures)
+    def line(self, start: int, end: int) -> np.ndarray:
+        """Return a piece of that endless line of entries, int64, shape (end - start,)."""
+        first, last = start // self.pictures, math.ceil(end / self.pictures)
+        orders = [_order(self.seed, number, self.pictures) for number in range(first, last)]
+        return np.concatenate(orders)[start - first * self.pictures :][: end - start]
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, number: int, pictures: int) -> np.ndarray:
+    return np.random.default_rng([seed, number]).permutation(pictures)
 
 
 def make_schedule(pictures: int, settings: dict, seed: int) -> Schedule:
@@ -79,13 +88,52 @@ def make_schedule(pictures: int, settings: dict, seed: int) -> Schedule:
     if not steps:
         alone = pictures % batch == 1 < pictures  # batch normalization can't train on one picture
         return Schedule(pictures, pictures - alone, settings["epochs"], batch, seed)
-    least = math.ceil(steps / LOOKS)
-    per_epoch = next(size for size in range(least, steps + 1) if steps % size == 0)
-    return Schedule(pictures, per_epoch * batch, steps // per_epoch, batch, seed)
+    epochs = min(LOOKS, steps)  # the check of the configuration wants a multiple
+    return Schedule(pictures, steps // epochs * batch, epochs, batch, seed)
+
+
+class Draw(NamedTuple):
+    """One entry that a training sees: which, and when.
+
+    Attributes
+    ----------
+    seed, epoch, position : int
+        Of the training; from 0; its place in the epoch.
+    row : int
+        The entry.
+    """
+
+    seed: int
+    epoch: int
+    position: int
+    row: int
+
+    @contextmanager
+    def randomness(self) -> Iterator[None]:
+        """Let all that is random in the block be a function of seed, epoch and position.
+
+        So a picture is augmented alike in whichever process, and beside whatever else, it is read.
+        What is drawn outside of the block goes on as if nothing had been drawn in it.
+        """
+        import torch
+
+        text = f"{self.seed} {self.epoch} {self.position}".encode()
+        number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+        before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        random.seed(number)
+        np.random.seed(number % 2**32)
+        # not torch.manual_seed, which remembers where it was called from for every GPU
+        torch.default_generator.manual_seed(number)
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
+            torch.set_rng_state(before[2])
 
 
 class EpochSampler:
-    """The rows of one epoch, as torch's DataLoader takes them: set `epoch` before each."""
+    """The draws of one epoch, as torch's DataLoader takes them: set `epoch` before each."""
 
     def __init__(self, schedule: Schedule):
         self.schedule, self.epoch = schedule, 0
@@ -93,5 +141,7 @@ class EpochSampler:
     def __len__(self) -> int:
         return self.schedule.draws
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.schedule.rows(self.epoch).tolist())
+    def __iter__(self) -> Iterator[Draw]:
+        rows = self.schedule.rows(self.epoch).tolist()
+        for position, row in enumerate(rows):
+            yield Draw(self.schedule.seed, self.epoch, position, row)

@@ -140,9 +140,10 @@ def _fit(ultralytics: Any, training: Training, run: Path, state: Path) -> None:
     arguments = _arguments(training, schedule, run)
     arguments["model"] = _model_file(ultralytics, training.settings["model"], training.key)
     try:
-        Trainer(schedule, state, training.key, arguments).train()
-    except (SyntaxError, NotImplementedError) as error:  # of names and values in `options`
+        trainer = Trainer(schedule, state, training.key, arguments)
+    except (SyntaxError, TypeError, ValueError) as error:  # of names and values in `options`
         raise UserError(f"{training.key}.options: {_plain(error)}") from error
+    trainer.train()
 
 
 def _plain(error: Exception) -> str:
@@ -169,6 +170,7 @@ def _write_weights(best: Path, target: Path) -> None:
         if name not in _OF_THE_RUN
     }
     model.args = arguments
+    model.yaml = {name: _file_name(value) for name, value in model.yaml.items()}
     results = {name: row for name, row in content["train_results"].items() if name != "time"}
     kept = {name: content[name] for name in ("train_metrics", "version", "license", "docs")}
     buffer = io.BytesIO()  # a file's name would be in the archive
@@ -276,7 +278,9 @@ def _write_data(training: Training) -> Path:
 
 
 def _validate(model: Any, training: Training, split: str, work: Path) -> Any:
-    return model.val(
+    seen: list[int] = []
+    model.add_callback("on_val_end", lambda validator: seen.append(validator.seen))
+    result = model.val(
         data=str((training.mix / "data.yaml").resolve()),
         split=split,
         imgsz=training.settings["image_size"],
@@ -287,7 +291,13 @@ def _validate(model: Any, training: Training, split: str, work: Path) -> Any:
         project=str(work.resolve()),
         name=f"val-{split}",
         exist_ok=True,
-    ).box
+    )
+    if seen != [len(training.entries(split))]:
+        raise UserError(
+            f"{training.key}: ultralytics looked at {seen} of the {len(training.entries(split))} "
+            f"pictures of {split}"
+        )
+    return result.box
 
 
 def _keep_found(validator: Any, found: list[pd.DataFrame]) -> None:

@@ -18,15 +18,23 @@ from cia.errors import UserError
 from cia.files import atomic_path, write_text
 from cia.progress import log_epoch
 from cia.remedies import command
-from cia.training.schedule import EpochSampler, Schedule
+from cia.training.schedule import Draw, EpochSampler, Schedule
 
 
 class CheckedDataset(datasets.YOLODataset):
-    """Pictures and labels of which none is left out.
+    """Pictures and labels: none is left out, and how one is augmented hangs on its draw alone.
 
     ultralytics goes on without pictures that it takes for damaged, and takes those without a label
-    file for backgrounds.
+    file for backgrounds. Partners for mosaics it takes from those that a process read lately, so
+    that they hang on the number of processes.
+
+    Attributes
+    ----------
+    schedule : Schedule, optional
+        Of a training; its pictures are asked for by `Draw`.
     """
+
+    schedule: Schedule | None = None
 
     def cache_labels(self, path: Path) -> dict:
         """Read all labels.
@@ -36,21 +44,63 @@ class CheckedDataset(datasets.YOLODataset):
         UserError
             If a picture or its label can't be used.
         """
-        asked = list(self.im_files)
-        content = super().cache_labels(path)
-        _, missing, _, corrupt, _ = content["results"]
-        changed = [text for text in content["msgs"] if "restored and saved" in text]
-        if missing or corrupt or changed:
-            without = [label for label in self.label_files if not Path(label).is_file()]
-            reasons = [f"{path}: the label file is missing" for path in without]
-            reasons += [text.removeprefix(self.prefix) for text in content["msgs"]]
+        reasons = [
+            f"{label}: the label file is missing"
+            for label in self.label_files
+            if not Path(label).is_file()
+        ]
+        if not reasons:
+            content = super().cache_labels(path)
+            kept = [text for text in content["msgs"] if "duplicate labels removed" not in text]
+            reasons = [text.removeprefix(self.prefix) for text in kept]
+        if reasons:
             listed = "\n".join(f"  {reason}" for reason in reasons[:5])
             raise UserError(
-                f"{missing + corrupt + len(changed)} of {len(asked)} pictures can't be used, or "
-                f"have lost their labels, since the training set was made:\n{listed}\n"
+                f"{len(reasons)} of {len(self.im_files)} pictures can't be used, or have lost "
+                f"their labels, since the training set was made:\n{listed}\n"
                 f"Make the training set again: {command('--forcerun mix')}"
             )
         return content
+
+    def __getitem__(self, index: int | Draw) -> dict:
+        """Return a picture with its labels; of a draw, augmented as it is for this draw."""
+        if not isinstance(index, Draw):
+            return super().__getitem__(index)
+        self.buffer = self._lately_drawn(index)
+        with index.randomness():
+            return super().__getitem__(index.row)
+
+    def load_image(self, i: int, *arguments: Any, **named: Any) -> tuple:
+        """Load a picture; those of the last draws are kept, since mosaics take each four times."""
+        if self.schedule is None or self.cache == "ram":
+            return super().load_image(i, *arguments, **named)
+        key = (i, arguments, *named.items())
+        loaded = self._kept.pop(key, None) or self._read(i, arguments, named)
+        self._kept[key] = loaded
+        if len(self._kept) > self.max_buffer_length:
+            del self._kept[next(iter(self._kept))]
+        image, *shapes = loaded
+        return image.copy(), *shapes  # some transforms write into what they are given
+
+    def _read(self, i: int, arguments: tuple, named: dict) -> tuple:
+        """Read a picture, and keep ultralytics from noting it among the partners for mosaics."""
+        partners, self.buffer = self.buffer, []
+        try:
+            return super().load_image(i, *arguments, **named)
+        finally:
+            self.buffer = partners
+            self.ims[i] = self.im_hw0[i] = self.im_hw[i] = None
+
+    def follow(self, schedule: Schedule) -> None:
+        """Take pictures by this schedule's draws from now on."""
+        self.schedule = schedule
+        self._kept: dict[int, tuple] = {}
+
+    def _lately_drawn(self, draw: Draw) -> list[int]:
+        """Return as many pictures as ultralytics keeps, drawn before this one (or first of all)."""
+        count = self.max_buffer_length
+        start = max(draw.epoch * self.schedule.draws + draw.position - count, 0)
+        return self.schedule.line(start, start + count).tolist()
 
 
 def refuse_caches() -> None:
@@ -109,6 +159,12 @@ class Trainer(DetectionTrainer):
         if mode != "train":
             return super().get_dataloader(dataset_path, batch_size, rank, mode)
         dataset = self.build_dataset(dataset_path, mode, batch_size)
+        if len(dataset) != self.schedule.pictures:
+            raise UserError(
+                f"{self.key}: ultralytics reads {len(dataset)} of the training set's "
+                f"{self.schedule.pictures} pictures"
+            )
+        dataset.follow(self.schedule)
         workers = self.args.workers
         return build.InfiniteDataLoader(
             dataset,
@@ -118,14 +174,15 @@ class Trainer(DetectionTrainer):
             prefetch_factor=4 if workers else None,
             pin_memory=self.device.type == "cuda",
             collate_fn=dataset.collate_fn,
-            worker_init_fn=build.seed_worker,
-            generator=torch.Generator(),
         )
 
     def build_optimizer(self, model, name="auto", lr=0.001, momentum=0.9, decay=1e-5, **_) -> Any:
         """Build the optimizer; which one is `auto` hangs on the steps, not on the set's size."""
         steps = self.schedule.epochs * self.schedule.steps_per_epoch
-        return super().build_optimizer(model, name, lr, momentum, decay, iterations=steps)
+        try:
+            return super().build_optimizer(model, name, lr, momentum, decay, iterations=steps)
+        except NotImplementedError as error:
+            raise UserError(f"{self.key}.options: there is no optimizer {name!r}") from error
 
     def optimizer_step(self) -> None:
         """Take a step, and count it."""
@@ -173,7 +230,8 @@ class Trainer(DetectionTrainer):
         self.best_fitness, self.best_epoch = content["best_fitness"], content["best_epoch"]
         self.steps, self.start_epoch = content["steps"], content["epoch"] + 1
         write_text(self.csv, content["results"])
-        if getattr(model.model[-1], "one2one_cv2", None) is not None:
+        head = getattr(model, "student_model", model).model[-1]
+        if getattr(head, "one2one_cv2", None) is not None:
             # heads with two losses weigh them by the epoch: as in ultralytics' own resume
             model.criterion = model.init_criterion()
             model.criterion.updates = self.start_epoch - 1
@@ -205,14 +263,8 @@ class Trainer(DetectionTrainer):
         random.seed(number)
         np.random.seed(number % 2**32)
         torch.manual_seed(number)
-        loader = self.train_loader
-        loader.generator.manual_seed(number)
-        loader.sampler.epoch = self.epoch
-        loader.reset()  # workers keep random states of their own, and pictures for mosaics
-        dataset = loader.dataset
-        for index in dataset.buffer:
-            dataset.ims[index] = None
-        dataset.buffer.clear()
+        self.train_loader.sampler.epoch = self.epoch
+        self.train_loader.reset()  # workers draw ahead
 
     def _log_epoch(self) -> None:
         """Log an epoch; ultralytics itself writes to the console alone."""
