@@ -528,6 +528,13 @@ def test_weights_tell_nothing_of_the_repository_or_the_folder_that_they_were_mad
         assert told not in content, told
 
 
+def test_pictures_of_training_batches_are_kept_where_they_are_asked_for(tmp_path):
+    settings = {**YOLO, "epochs": 1, "options": {"plots": True}}
+    job = training(tmp_path, settings, make_mix(tmp_path, "detection", count=8))
+    run(job)
+    assert {"train_batch0.jpg", "labels.jpg"} <= {path.name for path in job.output.glob("plots/*")}
+
+
 @pytest.mark.parametrize("settings", [TIMM, {**YOLO, "epochs": 1}], ids=["timm", "yolo"])
 def test_what_was_trained_is_not_trained_again(tmp_path, settings, caplog):
     """Whatever Snakemake deletes before a job, and whatever was touched since."""

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def train(training: Training) -> Trained:
     state = load_state(state)
     weights = training.output / "best.pt"
     _write_weights(run / "weights" / "best.pt", weights)
+    _keep_plots(run, training.output / "plots")
     model = ultralytics.YOLO(weights)
     return Trained(
         weights=weights,
@@ -180,6 +182,14 @@ def _write_weights(best: Path, target: Path) -> None:
     )
     with atomic_path(target) as partial:
         partial.write_bytes(buffer.getvalue())
+
+
+def _keep_plots(run: Path, folder: Path) -> None:
+    """Keep the pictures that ultralytics drew (with `plots: true`): of batches, labels, curves."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for picture in sorted([*run.glob("*.jpg"), *run.glob("*.png")]):
+        folder.mkdir(exist_ok=True)
+        shutil.copy2(picture, folder)
 
 
 def _file_name(value: Any) -> Any:
