@@ -281,7 +281,7 @@ def test_a_metric_that_only_follows_the_ratio_foretells_nothing_beside_it():
 )
 @pytest.mark.parametrize("pull", [0, 3])
 def test_p_values_beside_the_ratio_are_small_no_more_often_than_they_say(ratio, pull):
-    """Metric and score hang on the ratio, by much or not at all, and not on each other."""
+    """Metric and score depend on the ratio, by much or not at all, and not on each other."""
     rng = np.random.default_rng(3)
     follows = pull * np.log(ratio)
     drawn = [

@@ -354,7 +354,7 @@ def mosaics(monkeypatch, tmp_path):
     return made
 
 
-def test_the_rate_at_a_step_does_not_hang_on_the_size_of_the_training_set(
+def test_the_rate_at_a_step_does_not_depend_on_the_size_of_the_training_set(
     tmp_path, detector_steps, caplog
 ):
     """Nor which optimizer `auto` is, how often val is looked at, or how many steps there are."""

@@ -1,7 +1,7 @@
 """Which pictures a training sees at which step.
 
 Arms that are compared differ in their data alone, so what is counted in epochs (looks at val, decay
-of the learning rate, warm-up) must not hang on the size of the training set. With `steps` set, an
+of the learning rate, warm-up) must not depend on the size of the training set. With `steps` set, an
 epoch is a number of steps, the same for every set: a large set takes several epochs to be seen
 whole, a small one is seen several times in one.
 """

@@ -22,11 +22,11 @@ from cia.training.schedule import Draw, EpochSampler, Schedule
 
 
 class CheckedDataset(datasets.YOLODataset):
-    """Pictures and labels: none is left out, and how one is augmented hangs on its draw alone.
+    """Pictures and labels: none is left out, and how one is augmented depends on its draw alone.
 
     ultralytics goes on without pictures that it takes for damaged, and takes those without a label
     file for backgrounds. Partners for mosaics it takes from those that a process read lately, so
-    that they hang on the number of processes.
+    that they depend on the number of processes.
 
     Attributes
     ----------
@@ -177,7 +177,7 @@ class Trainer(DetectionTrainer):
         )
 
     def build_optimizer(self, model, name="auto", lr=0.001, momentum=0.9, decay=1e-5, **_) -> Any:
-        """Build the optimizer; which one is `auto` hangs on the steps, not on the set's size."""
+        """Build the optimizer; which one is `auto` depends on the steps, not on the set's size."""
         steps = self.schedule.epochs * self.schedule.steps_per_epoch
         try:
             return super().build_optimizer(model, name, lr, momentum, decay, iterations=steps)
