@@ -158,7 +158,7 @@ def kept_at_most(selection: dict, candidates: int) -> int:
     """Return how many of so many candidates a selection can keep, as far as its settings say."""
     method = selection["method"]
     if selection.get("per_class"):
-        return candidates  # an image of several classes counts for each, so it depends on the labels
+        return candidates  # depends on the labels: an image of several classes counts for each
     if method in ("random", "top_k") and selection["value"] >= 1:
         return min(int(selection["value"]), candidates)
     if method in ("random", "top_p"):
