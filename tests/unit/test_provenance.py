@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from copy import deepcopy
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +19,7 @@ from cia.provenance import (
     gather_records,
     loaded_packages,
     machine,
+    owners,
     read_records,
     record_path,
 )
@@ -153,3 +154,15 @@ def test_the_config_of_results_lacks_what_changes_no_output(config):
     assert used_config(other) == used_config(config)
     other["conditions"]["canny"]["low"] = 1
     assert used_config(other) != used_config(config)
+
+
+def test_modules_belong_to_the_packages_that_python_says():
+    import sklearn.metrics  # noqa: F401
+    import yaml  # noqa: F401
+    from PIL import Image  # noqa: F401
+
+    names = {name.partition(".")[0] for name in sys.modules}
+    said = packages_distributions()
+    expected = {package for name in names for package in said.get(name, [])}
+    assert set(owners(names)) == expected
+    assert {"scikit-learn", "PyYAML", "pillow"} <= expected
