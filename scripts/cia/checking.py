@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from cia.errors import UserError
-from cia.pipelines import NOT_DRAWING, controlnet_class, make_scheduler, refuse_own_noise
+from cia.pipelines import controlnet_class, drawing_parts, make_scheduler, refuse_own_noise
 from cia.repositories import Repository, find_repository
 
 _SHARED = (
@@ -62,7 +62,7 @@ def check_generator(settings: dict, size: Any, key: str) -> dict:
     pipeline = _pipeline(index, model)
     _require_family(pipeline, kind, controlnet)
     _require_shapes(_denoiser(index, model), network, model, controlnet)
-    for part, (library, name) in _parts(index).items():
+    for part, (library, name) in drawing_parts(index).items():
         stem = "model" if library == "transformers" else "diffusion_pytorch_model"
         if f"{part}/config.json" in model.files:
             model.require_weights(part, stem)
@@ -79,15 +79,6 @@ def check_generator(settings: dict, size: Any, key: str) -> dict:
 
 def _found(repository: Repository, kind: str) -> dict:
     return {"name": repository.name, "commit": repository.commit, "class": kind}
-
-
-def _parts(index: dict) -> dict[str, list[str]]:
-    """Return the parts of a pipeline that a picture depends on: name to library and class."""
-    return {
-        name: value
-        for name, value in index.items()
-        if isinstance(value, list) and value[0] and name not in NOT_DRAWING
-    }
 
 
 def _pipeline(index: dict, model: Repository) -> type:

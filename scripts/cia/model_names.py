@@ -24,7 +24,7 @@ INCEPTION_FILE = "inception-2015-12-05.pt"
 
 NAMES = Path(__file__).resolve().parents[2] / "resources" / "names"
 
-OWN_NOISE = {"DPMSolverSDEScheduler", "CosineDPMSolverMultistepScheduler"}
+_OWN_NOISE = {"DPMSolverSDEScheduler", "CosineDPMSolverMultistepScheduler"}
 """Schedulers whose noise comes from a generator of their own, so an image's seed has no say."""
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
@@ -120,12 +120,17 @@ def _scheduler(name: str | None) -> str | None:
     schedulers = list(known("schedulers"))
     if name not in schedulers:
         return f"diffusers has no scheduler {name!r}{suggest(name, schedulers)}"
-    if name in OWN_NOISE:
-        return (
-            f"{name} draws noise that an image's seed does not decide, so images could not be "
-            "repeated; choose another, such as DPMSolverMultistepScheduler"
-        )
-    return None
+    return own_noise(name)
+
+
+def own_noise(scheduler: str) -> str | None:
+    """Say so if a scheduler draws noise that no seed decides."""
+    if scheduler not in _OWN_NOISE:
+        return None
+    return (
+        f"{scheduler} draws noise that an image's seed does not decide, so images could not be "
+        "repeated; choose another, such as DPMSolverMultistepScheduler"
+    )
 
 
 def _timm(name: str, pretrained: bool) -> str | None:

@@ -19,13 +19,13 @@ import torch
 
 from cia.errors import UserError
 from cia.files import digest_file
-from cia.model_names import OWN_NOISE
+from cia.model_names import own_noise
 from cia.repositories import first_line
 
 logger = logging.getLogger("cia")
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-NOT_DRAWING = {"safety_checker", "feature_extractor", "image_encoder", "controlnet"}
+_NOT_DRAWING = {"safety_checker", "feature_extractor", "image_encoder", "controlnet"}
 """Parts of a pipeline that a picture does not depend on, or that are identified by themselves."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -77,13 +77,24 @@ def find_model(settings: dict, key: str) -> ModelFiles:
         settings["model"], settings.get("model_revision"), f"{key}.model", fetch
     )
     index = _read_json(folder / "model_index.json", f"{key}.model")
-    parts = [
-        folder / name
-        for name, value in index.items()
-        if isinstance(value, list) and value[0] and name not in NOT_DRAWING
-    ]
+    parts = [folder / name for name in drawing_parts(index)]
     identity = commit or _digest([folder / "model_index.json", *_model_files(parts)], folder)
     return ModelFiles(folder, settings["model"], identity)
+
+
+def drawing_parts(index: dict) -> dict[str, list[str]]:
+    """Return the parts of a pipeline that a picture depends on: name to library and class.
+
+    Parameters
+    ----------
+    index : dict
+        What its model_index.json says.
+    """
+    return {
+        name: value
+        for name, value in index.items()
+        if isinstance(value, list) and value[0] and name not in _NOT_DRAWING
+    }
 
 
 def find_controlnet(settings: dict, key: str) -> ModelFiles:
@@ -289,11 +300,8 @@ def make_scheduler(name: str, config: Any, key: str) -> Any:
 
 def refuse_own_noise(name: str, key: str) -> None:
     """Raise a `UserError` if a scheduler draws noise that no seed decides."""
-    if name in OWN_NOISE:
-        raise UserError(
-            f"{key}.scheduler: {name} draws noise that an image's seed does not decide, so images "
-            "could not be repeated; choose another, such as DPMSolverMultistepScheduler"
-        )
+    if problem := own_noise(name):
+        raise UserError(f"{key}.scheduler: {problem}")
 
 
 def _model_files(folders: Iterable[Path]) -> list[Path]:

@@ -159,8 +159,7 @@ def train(training: Training) -> Path:
         If the trainer can't do it, or took another number of steps than planned.
     """
     key = _key(training)
-    if _was_done(training, key):
-        weights = trained_weights(training.output / RECORD)
+    if weights := _weights_of(training, key):
         logger.info(
             "These pictures, labels and settings were trained on before: %s is kept. To train "
             "anew all the same, delete it.",
@@ -265,19 +264,19 @@ def _digest_entries(training: Training) -> str:
     return digest.hexdigest()
 
 
-def _was_done(training: Training, key: str) -> bool:
-    """Put back what the same training left, if it was done and its weights are still there."""
+def _weights_of(training: Training, key: str) -> Path | None:
+    """Return the weights if the same training was done, and put back what else it left."""
     record_path = training.output / _DONE / RECORD
     if not record_path.exists():
-        return False
+        return None
     record = read_yaml(record_path)
     weights = training.output / record["weights"]["file"]
     if record["key"] != key or not weights.exists():
-        return False
+        return None
     if digest_file(weights) != record["weights"]["sha256"]:
-        return False
+        return None
     _restore(training)
-    return True
+    return weights
 
 
 def _restore(training: Training) -> None:

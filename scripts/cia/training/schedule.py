@@ -65,7 +65,8 @@ class Schedule:
         """Return a piece of that endless line of entries, int64, shape (end - start,)."""
         first, last = start // self.pictures, math.ceil(end / self.pictures)
         orders = [_order(self.seed, number, self.pictures) for number in range(first, last)]
-        return np.concatenate(orders)[start - first * self.pictures :][: end - start]
+        line = orders[0] if len(orders) == 1 else np.concatenate(orders)
+        return line[start - first * self.pictures :][: end - start]
 
 
 @lru_cache(maxsize=4)
