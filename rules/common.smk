@@ -8,11 +8,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from cia.config import TABLES, arms, generated_sets, ready, refuse_repeated_keys, used_config
+from cia.config.checks import ready, refuse_repeated_keys
+from cia.config.experiments import TABLES, arms, generated_sets, used_config
 from cia.errors import UserError
 from cia.files import folder_fingerprint, model_fingerprint
-from cia.references import NONE, features_of
-from cia.studies import study_arms, study_sets
+from cia.config.references import NONE, features_of
+from cia.config.studies import study_arms, study_sets
 from cia.versions import STAGE
 from snakemake.exceptions import WorkflowError
 

@@ -1,6 +1,6 @@
 # Sees what is gone, or was changed, of the files that rules make in folders: too many to be outputs.
 
-from cia.made import find_changes
+from cia.runtime.made import find_changes
 from snakemake.logging import logger
 
 

@@ -1,7 +1,7 @@
 # Which condition maps, labels and real ancestors synthetic images have: input functions of the rules
 # vary, plan, generate and label_generated.
 
-from cia.config import uses_objects
+from cia.config.experiments import uses_objects
 
 
 def get_extractor(wildcards):

@@ -1,6 +1,6 @@
-# Says, while a run goes, how far it is, instead of the text of each job: scripts/cia/monitor.py.
+# Says, while a run goes, how far it is, instead of the text of each job: scripts/cia/runtime/monitor.py.
 
-from cia import monitor
+from cia.runtime import monitor
 from snakemake.logging import logger
 
 

@@ -1,7 +1,7 @@
 # What jobs ask a cluster for: functions for `resources`. A repeated job asks for more.
 
-from cia.gpus import COUNT
-from cia.needs import (
+from cia.runtime.gpus import COUNT
+from cia.runtime.needs import (
     NARROW,
     NETWORK_EXTRACTORS,
     array_rows,
@@ -14,7 +14,7 @@ from cia.needs import (
     training_minutes,
 )
 
-# Snakemake counts GPUs and gives none to a job. Where it counts, jobs choose (cia.gpus).
+# Snakemake counts GPUs and gives none to a job. Where it counts, jobs choose (cia.runtime.gpus).
 if "gpu" in workflow.global_resources:
     os.environ[COUNT] = str(workflow.global_resources["gpu"].value)
 

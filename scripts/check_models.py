@@ -1,11 +1,11 @@
 """Try a generator's diffusion model and ControlNet, before anything is made with them."""
 
 from cia.files import write_yaml
-from cia.jobs import run
+from cia.runtime.jobs import run
 
 
 def main(job):
-    from cia.checking import check_generator
+    from cia.generation.checking import check_generator
 
     key = f"controlnets.{job.wildcards.controlnet}"
     write_yaml(job.output[0], check_generator(job.params.settings, job.params.size, key))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from cia.conditions.maps import extract_maps
 from cia.errors import about
-from cia.jobs import run
-from cia.made import drop_changed, record
+from cia.runtime.jobs import run
+from cia.runtime.made import drop_changed, record
 from cia.scanning import log_rejected
 from cia.tables import read_table, write_table
 

@@ -1,9 +1,9 @@
 """Describe each picture of an image set by a network's features."""
 
 from cia.errors import about
-from cia.features import extract_features
+from cia.features.extraction import extract_features
 from cia.files import save_array
-from cia.jobs import run
+from cia.runtime.jobs import run
 from cia.tables import read_table, write_table
 
 

@@ -2,7 +2,7 @@
 
 from cia.errors import about
 from cia.filtering import select
-from cia.jobs import run
+from cia.runtime.jobs import run
 from cia.tables import read_table, write_table
 
 

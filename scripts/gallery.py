@@ -1,7 +1,7 @@
 """Put every image of every set on one page, with its scores and what a selection would keep."""
 
-from cia.jobs import run
 from cia.reporting.gallery import ImageSet, write_gallery
+from cia.runtime.jobs import run
 from cia.tables import read_table
 
 

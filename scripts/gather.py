@@ -3,9 +3,9 @@
 import logging
 from pathlib import Path
 
-from cia.gathering import check_images, join_shards, remove_others, write_captions
-from cia.jobs import run
-from cia.made import forget, record
+from cia.generation.gathering import check_images, join_shards, remove_others, write_captions
+from cia.runtime.jobs import run
+from cia.runtime.made import forget, record
 from cia.tables import read_table, write_table
 
 logger = logging.getLogger("cia")

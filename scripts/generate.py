@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from cia.files import write_yaml
-from cia.jobs import run
-from cia.made import forget, record
-from cia.provenance import package_versions
-from cia.rounding import steady_rounding
+from cia.generation.rounding import steady_rounding
+from cia.runtime.jobs import run
+from cia.runtime.made import forget, record
+from cia.runtime.provenance import package_versions
 from cia.tables import read_table, write_table
 
 
 def main(job):
     steady_rounding()
     # torch reads the number of threads, and MKL how to round, when it is imported
-    from cia.generation import find_models, generate_shard
-    from cia.store import Store
+    from cia.generation.drawing import find_models, generate_shard
+    from cia.generation.store import Store
 
     store = Store(Path(job.resources.store)) if job.resources.get("store") else None
     if store:

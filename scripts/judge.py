@@ -1,14 +1,14 @@
 """Score one shard of synthetic images by looking at them."""
 
 from cia.errors import about
-from cia.jobs import run
+from cia.runtime.jobs import run
 from cia.tables import read_table, write_table
 
 
 def main(job):
     # torch reads the number of threads when it is imported
-    from cia.judging import judge_images, make_case
-    from cia.training import trained_weights
+    from cia.judging.cases import judge_images, make_case
+    from cia.training.trainings import trained_weights
 
     case = make_case(
         read_table(job.input.plan, "plan"),

@@ -3,8 +3,8 @@
 import logging
 
 from cia.files import write_yaml
-from cia.jobs import run
-from cia.labels import FEW, few_words, read_labels, reduced_words, summarize_labels
+from cia.labels.reading import FEW, few_words, read_labels, reduced_words, summarize_labels
+from cia.runtime.jobs import run
 from cia.scanning import log_rejected, require_few
 from cia.tables import read_table, write_table
 

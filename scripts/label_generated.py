@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 
 from cia.errors import UserError
-from cia.jobs import run
-from cia.labels import inherit_labels, write_label_files
-from cia.made import forget, record
+from cia.labels.reading import inherit_labels, write_label_files
+from cia.runtime.jobs import run
+from cia.runtime.made import forget, record
 from cia.scanning import log_rejected
 from cia.tables import read_table, write_table
 

@@ -1,8 +1,8 @@
 """Gather all that is known of one generated set in a file beside it."""
 
 from cia.files import read_yaml
-from cia.jobs import run
 from cia.metadata import gather_metadata, write_metadata
+from cia.runtime.jobs import run
 from cia.tables import read_table
 
 

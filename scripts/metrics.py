@@ -2,9 +2,9 @@
 
 from cia.feature_files import load_array, load_features
 from cia.files import write_yaml
-from cia.jobs import run
-from cia.metrics import distribution_metrics
-from cia.provenance import package_versions
+from cia.metrics.comparing import distribution_metrics
+from cia.runtime.jobs import run
+from cia.runtime.provenance import package_versions
 from cia.tables import read_table
 
 

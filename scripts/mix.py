@@ -8,10 +8,8 @@ import pandas as pd
 
 from cia.errors import about
 from cia.files import write_yaml
-from cia.jobs import run
-from cia.labels import few_words
-from cia.made import forget, record
-from cia.mixing import (
+from cia.labels.reading import few_words
+from cia.mixing.mixes import (
     YOLO_FILES,
     asked_synthetic,
     choose_entries,
@@ -22,6 +20,8 @@ from cia.mixing import (
     summarize,
     write_mix,
 )
+from cia.runtime.jobs import run
+from cia.runtime.made import forget, record
 from cia.tables import read_table
 
 logger = logging.getLogger("cia")
@@ -50,7 +50,7 @@ def main(job):
     folder = Path(job.output.dataset).parent
     classical, drawn = None, folder / ".classical"
     if settings.get("classical"):
-        from cia.augmenting import augment_pictures  # torch, which other mixes need not load
+        from cia.mixing.augmenting import augment_pictures  # torch, which other mixes need not load
 
         classical = augment_pictures(
             splits["train"], settings["classical"], job.params.task, job.params.seed, drawn

@@ -1,10 +1,10 @@
 """Describe each labelled object of an image set by a network's features of its box."""
 
 from cia.errors import about
-from cia.features import extract_features
+from cia.features.extraction import extract_features
 from cia.files import save_array
-from cia.jobs import run
-from cia.labels import list_objects
+from cia.labels.reading import list_objects
+from cia.runtime.jobs import run
 from cia.tables import read_table, write_table
 
 

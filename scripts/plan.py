@@ -2,9 +2,9 @@
 
 import logging
 
-from cia.jobs import run
-from cia.labels import name_objects
-from cia.planning import make_plan, with_digests
+from cia.labels.reading import name_objects
+from cia.planning.plans import make_plan, with_digests
+from cia.runtime.jobs import run
 from cia.tables import read_table, write_table
 
 logger = logging.getLogger("cia")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cia.digits import prepare
-from cia.jobs import run
+from cia.runtime.jobs import run
 
 
 def main(job):

@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 
 from cia.files import read_yaml, write_yaml
-from cia.jobs import run
-from cia.provenance import ROOT, code_state, gather_records, read_records
+from cia.runtime.jobs import run
+from cia.runtime.provenance import ROOT, code_state, gather_records, read_records
 
 logger = logging.getLogger("cia")
 

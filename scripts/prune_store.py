@@ -4,16 +4,16 @@ import logging
 from pathlib import Path
 
 from cia.errors import UserError
-from cia.jobs import run
+from cia.runtime.jobs import run
 from cia.tables import read_table, write_table
 
 logger = logging.getLogger("cia")
 
 
 def main(job):
-    from cia.generation import possible_keys
-    from cia.pruning import describe, split_entries
-    from cia.store import Store
+    from cia.generation.drawing import possible_keys
+    from cia.generation.pruning import describe, split_entries
+    from cia.generation.store import Store
 
     if not job.params.store:
         raise UserError("store: null in the config, so there is nothing to prune")

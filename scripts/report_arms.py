@@ -1,8 +1,7 @@
 """Compare models that differ in their training set alone, on the real test images."""
 
-from cia.evidence.study import nothing_told
+from cia.evidence.summary import nothing_told
 from cia.files import read_yaml, write_text
-from cia.jobs import run
 from cia.reporting.arms import (
     arm_cells,
     arm_table,
@@ -13,8 +12,9 @@ from cia.reporting.arms import (
     main_metric,
     seeds_words,
 )
+from cia.reporting.pages import markdown_page
 from cia.reporting.style import describe
-from cia.reporting.tables import markdown_page
+from cia.runtime.jobs import run
 from cia.tables import write_report_table
 
 

@@ -1,10 +1,10 @@
 """Draw the training curves of every arm of one dataset and trainer."""
 
 from cia.files import read_yaml
-from cia.jobs import run
 from cia.reporting.arms import collect_arms, main_metric
 from cia.reporting.curves import Run, draw_curves
 from cia.reporting.style import describe
+from cia.runtime.jobs import run
 from cia.tables import read_table
 
 

@@ -1,9 +1,9 @@
 """Draw the best, middle and worst synthetic images by each score."""
 
-from cia.jobs import run
 from cia.reporting.extremes import HEADERS, extreme_rows
 from cia.reporting.sheets import draw_sheet
 from cia.reporting.style import describe
+from cia.runtime.jobs import run
 from cia.tables import read_table
 
 

@@ -1,9 +1,9 @@
 """Put the distribution metrics of one generated set in a table: CSV, Markdown and HTML."""
 
 from cia.files import read_yaml, write_text
-from cia.jobs import run
 from cia.reporting.metrics import metric_cells, metric_rows
-from cia.reporting.tables import html_page, markdown_page
+from cia.reporting.pages import html_page, markdown_page
+from cia.runtime.jobs import run
 from cia.tables import write_report_table
 
 _INTRODUCTION = (

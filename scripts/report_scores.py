@@ -1,6 +1,5 @@
 """Draw the scores of the synthetic images, kept and dropped, with the selection's cut."""
 
-from cia.jobs import run
 from cia.reporting.histograms import draw_histogram
 from cia.reporting.selections import (
     direction_words,
@@ -11,6 +10,7 @@ from cia.reporting.selections import (
     shown_step,
 )
 from cia.reporting.style import describe
+from cia.runtime.jobs import run
 from cia.tables import read_table
 
 

@@ -1,6 +1,5 @@
 """Draw real pictures, their condition maps and synthetic images side by side."""
 
-from cia.jobs import run
 from cia.reporting.selections import (
     direction_words,
     judged_images,
@@ -17,6 +16,7 @@ from cia.reporting.sheets import (
     sheet_rows,
 )
 from cia.reporting.style import describe
+from cia.runtime.jobs import run
 from cia.tables import read_table
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cia.files import read_yaml, write_text
-from cia.jobs import run
-from cia.reporting.study import draw_figures, study_pages, study_table
+from cia.reporting.study_page import draw_figures, study_pages, study_table
+from cia.runtime.jobs import run
 from cia.tables import write_report_table
 
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from cia.jobs import run
+from cia.runtime.jobs import run
 from cia.scanning import log_rejected, require_few, scan_folder
 from cia.tables import write_table
 

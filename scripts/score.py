@@ -3,8 +3,8 @@
 import pandas as pd
 
 from cia.feature_files import load_features
-from cia.jobs import run
-from cia.scores import name_neighbors, score_features
+from cia.runtime.jobs import run
+from cia.scores.scoring import name_neighbors, score_features
 from cia.tables import read_table, write_table
 
 

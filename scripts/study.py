@@ -5,10 +5,10 @@ import numpy as np
 from cia.errors import UserError
 from cia.evidence.resampling import draw_images
 from cia.evidence.results import METRIC, TestImages, read_run, read_truth
-from cia.evidence.study import Arm, summarize_study
+from cia.evidence.summary import Arm, summarize_study
 from cia.files import write_yaml
-from cia.jobs import run
 from cia.progress import track
+from cia.runtime.jobs import run
 from cia.shares import count_of_ratio
 
 

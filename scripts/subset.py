@@ -1,8 +1,8 @@
 """Draw the real training images of one replicate of a study."""
 
 from cia.errors import about
-from cia.jobs import run
-from cia.subsets import draw_subset
+from cia.evidence.subsets import draw_subset
+from cia.runtime.jobs import run
 from cia.tables import read_table, write_table
 
 

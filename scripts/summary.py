@@ -1,10 +1,10 @@
 """Sum up the whole run in a few lines: images, metrics, and what each training set led to."""
 
 from cia.files import read_yaml, write_text
-from cia.jobs import run
 from cia.reporting.arms import collect_arms
+from cia.reporting.pages import html_page, markdown_page
 from cia.reporting.summary import shortage, summarize
-from cia.reporting.tables import html_page, markdown_page
+from cia.runtime.jobs import run
 from cia.tables import read_table
 
 

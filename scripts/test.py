@@ -2,12 +2,15 @@
 
 import os
 
-from cia.jobs import run
+from cia.runtime.jobs import run
 
 
 def main(job):
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # makes a GPU's results repeatable
-    from cia.training import test, training_of  # torch reads the number of threads when imported
+    from cia.training.trainings import (  # torch reads the number of threads when imported
+        test,
+        training_of,
+    )
 
     test(training_of(job))
 

@@ -2,13 +2,16 @@
 
 import os
 
-from cia.jobs import run
-from cia.made import record
+from cia.runtime.jobs import run
+from cia.runtime.made import record
 
 
 def main(job):
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # makes training on a GPU repeatable
-    from cia.training import train, training_of  # torch reads the number of threads when imported
+    from cia.training.trainings import (  # torch reads the number of threads when imported
+        train,
+        training_of,
+    )
 
     training = training_of(job)
     weights = train(training)

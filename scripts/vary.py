@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from cia.conditions import EXTRACTORS
-from cia.jobs import run
-from cia.made import forget, record
-from cia.planning import with_digests
+from cia.conditions.extractors import EXTRACTORS
+from cia.planning.plans import with_digests
+from cia.runtime.jobs import run
+from cia.runtime.made import forget, record
 from cia.scanning import log_rejected
 from cia.tables import read_table, write_table
-from cia.varying import vary_maps
+from cia.variations.varying import vary_maps
 
 logger = logging.getLogger("cia")
 

@@ -13,8 +13,8 @@ from project import ROOT, Project
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from cia.rounding import steady_rounding  # noqa: E402
-from cia.yolo import copy_fonts  # noqa: E402
+from cia.generation.rounding import steady_rounding  # noqa: E402
+from cia.quiet_ultralytics import copy_fonts  # noqa: E402
 
 steady_rounding()  # before torch is loaded, as the workflow's jobs do
 
@@ -30,10 +30,10 @@ PILLOW_S_OWN = PIL.Image.open
 def pillow_stays_pillow():
     """No test leaves ultralytics' `Image.open` behind, which wants to install packages.
 
-    It would meet the next test's damaged picture; `cia.yolo.import_ultralytics` takes it away.
+    It would meet the next test's damaged picture; `cia.quiet_ultralytics` takes it away.
     """
     yield
-    assert PIL.Image.open is PILLOW_S_OWN, "import ultralytics by cia.yolo.import_ultralytics"
+    assert PIL.Image.open is PILLOW_S_OWN, "import it by cia.quiet_ultralytics"
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -121,7 +121,7 @@ def manifolds_theirs(n: int) -> Callable:
 
 
 def everything_ours(n: int) -> Callable:
-    from cia.metrics import distribution_metrics
+    from cia.metrics.comparing import distribution_metrics
 
     real, synthetic = pair(n)
     ids = [str(number) for number in range(n)]
@@ -188,7 +188,7 @@ def pictures(folder: Path) -> list[str]:
 
 
 def features_ours(_: int) -> Callable:
-    from cia.features import extract_features
+    from cia.features.extraction import extract_features
 
     folder = bench_folder()
     paths, weights = pictures(folder), inception_file(folder)

@@ -20,14 +20,14 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-from cia.rounding import steady_rounding
+from cia.generation.rounding import steady_rounding
 
 steady_rounding()  # before torch is loaded, as the workflow's jobs do
 
 from cia.files import digest_file  # noqa: E402
-from cia.generation import Painter, paint_all  # noqa: E402
+from cia.generation.drawing import Painter, paint_all  # noqa: E402
+from cia.generation.pipelines import find_controlnet, find_model, load_pipeline  # noqa: E402
 from cia.images import save_png  # noqa: E402
-from cia.pipelines import find_controlnet, find_model, load_pipeline  # noqa: E402
 
 
 def make_rows(folder: Path, count: int, size: int) -> pd.DataFrame:

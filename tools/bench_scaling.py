@@ -70,7 +70,7 @@ def config(n: int) -> dict:
 
 def settings_of(table: str, name: str) -> dict:
     """Return an entry of the configuration with its defaults, as a rule's params have it."""
-    from cia.config import checked
+    from cia.config.checks import checked
 
     return checked(config(1))[table][name]
 
@@ -141,7 +141,7 @@ def make_conditions() -> None:
 
 def make_shards() -> None:
     """Make up what generation leaves behind: images, and a table for each shard."""
-    from cia.planning import shard_of
+    from cia.planning.plans import shard_of
     from cia.tables import read_table, write_table
 
     plan = read_table(RESULTS / "plan.csv", "plan")
@@ -172,8 +172,8 @@ def make_metrics() -> None:
 
 def make_records(n: int) -> None:
     """Make up what is missing of the files of a finished run, and the records of who made them."""
-    from cia.made import record
-    from cia.planning import shard_of
+    from cia.planning.plans import shard_of
+    from cia.runtime.made import record
 
     pictures, texts = (sorted(Path("files/train").glob(kind)) for kind in ("*.png", "labels*.txt"))
     mix = Path("data/mixed/big/tiny_canny/best_half/plus_synthetic")
@@ -363,7 +363,7 @@ class Job(SimpleNamespace):
 
 def run_stage(name: str) -> None:
     """Run a stage's script in this process and the current folder."""
-    from cia.jobs import run
+    from cia.runtime.jobs import run
 
     inputs, outputs, params = STAGES[name]()
     job = SimpleNamespace(

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from train_tiny_sd import draw_edges  # noqa: E402
 
 from cia.digits import INKS, PAPERS, SIDE, Scene, draw_scene, pool, scene_rng  # noqa: E402
-from cia.pipelines import tune_pipeline  # noqa: E402
+from cia.generation.pipelines import tune_pipeline  # noqa: E402
 
 TARGETS = {"digits": 0.99, "paper": 0.99, "ink": 0.97, "edges": 0.95, "seconds": 0.15}
 """At least these, and at most so many seconds an image."""

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from cia.yolo import import_ultralytics  # noqa: E402
+from cia.quiet_ultralytics import import_ultralytics  # noqa: E402
 
 FOLDER = ROOT / "resources" / "names"
 

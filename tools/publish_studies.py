@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from cia.files import read_yaml, write_text  # noqa: E402
-from cia.reporting.study import study_cells, study_pages  # noqa: E402
-from cia.reporting.tables import Table, markdown_table  # noqa: E402
+from cia.reporting.pages import Table, markdown_table  # noqa: E402
+from cia.reporting.study_page import study_cells, study_pages  # noqa: E402
 
 RESULTS, DOCS, README = ROOT / "results/studies", ROOT / "docs/studies", ROOT / "README.md"
 FIGURES = ("differences", "learning_curve", "ratios", "correlations")

@@ -15,7 +15,7 @@ METRICS = {
     "coverage": "higher",
     "inception_score": "higher",
 }
-"""Distribution metrics (`cia.metrics`)."""
+"""Distribution metrics (`cia.metrics.comparing`)."""
 
 SCORES = {
     "mahalanobis": "lower",
@@ -32,7 +32,7 @@ SCORES = {
     "extra_objects": "lower",
     "text_agreement": "higher",
 }
-"""Columns of scores tables (`cia.scores`, `cia.judging`)."""
+"""Columns of scores tables (`cia.scores.scoring`, `cia.judging.cases`)."""
 
 JUDGED = {
     "condition_fidelity": "condition_fidelity",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cia.errors import UserError
+from cia.remedies import command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +58,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def is_full(error: BaseException) -> bool:
     """Tell a full disk, or a quota that is used up, from other errors."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def explain_full(error: OSError, *folders: str | Path) -> UserError:
+    """Return what to tell the user about a full disk that one of the folders or files is on."""
+    return UserError(
+        f"{' or '.join(map(str, folders))}: {error.strerror}. What is made so far is kept: free "
+        f"some space and run again. `{command('prune_store')}` lists images that no plan needs"
+    )
 
 
 def _full_disk(error: Exception, path: Path) -> OSError | None:

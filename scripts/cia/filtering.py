@@ -45,7 +45,7 @@ def select(
         Feature model to its scores table (id and a column per score); needed by top_k, top_p,
         threshold and band.
     labels : pandas.DataFrame, optional
-        id, label (see `cia.labels`); needed with `per_class`.
+        id, label (see `cia.labels.reading`); needed with `per_class`.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Progress in the log: how many of how many, how fast, how long still. And to read it from there.
 
 A run's main process sees nothing of jobs on other nodes but their logs, so the lines that a person
-reads are those that `cia.monitor` reads: `Progress` and `log_epoch` write them, `read_progress`
-understands them.
+reads are those that `cia.runtime.monitor` reads: `Progress` and `log_epoch` write them,
+`read_progress` understands them.
 """
 
 import logging

@@ -17,7 +17,7 @@ from tiny_models import save_tiny_sd, save_tiny_sdxl
 
 torch = pytest.importorskip("torch")
 
-from cia.checking import check_generator  # noqa: E402
+from cia.generation.checking import check_generator  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -210,7 +210,7 @@ LOOK = """
 import json, sys
 sys.path.insert(0, "scripts")
 from cia.errors import UserError
-from cia.repositories import find_repository
+from cia.generation.repositories import find_repository
 for name, revision in json.loads(sys.argv[1]):
     try:
         found = find_repository(name, revision, "model_index.json", "controlnets.mine.model")

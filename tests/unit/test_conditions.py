@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from cia.conditions.extractors.ade20k import CLASSES, indices_of, paint, palette
 from PIL import Image
 from skimage import data
 
 import condition as script
-from cia.conditions import EXTRACTORS, make_extractor
-from cia.conditions.ade20k import CLASSES, indices_of, paint, palette
+from cia.conditions.extractors import EXTRACTORS, make_extractor
 from cia.conditions.maps import extract_maps
 from cia.errors import UserError
 from cia.images import load_image, resize_image
@@ -33,7 +33,7 @@ def astronaut():
 
 @pytest.fixture(scope="module")
 def assets():
-    from cia.yolo import import_ultralytics
+    from cia.quiet_ultralytics import import_ultralytics
 
     return Path(import_ultralytics().__file__).parent / "assets"
 

@@ -6,7 +6,8 @@ import sys
 import pytest
 import yaml
 
-from cia.config import arms, checked, generated_sets, refuse_repeated_keys
+from cia.config.checks import checked, refuse_repeated_keys
+from cia.config.experiments import arms, generated_sets
 from cia.errors import UserError
 from conftest import ROOT
 
@@ -166,7 +167,7 @@ def test_a_whole_number_with_a_point_is_an_integer(config):
 def test_the_largest_size_is_what_pillow_opens():
     from PIL import Image
 
-    from cia.values import MOST_PIXELS
+    from cia.config.values import MOST_PIXELS
 
     assert MOST_PIXELS == 2 * Image.MAX_IMAGE_PIXELS
 

@@ -20,11 +20,11 @@ from cia.evidence.resampling import (
     read_predictions,
 )
 from cia.evidence.results import read_truth
-from cia.evidence.study import Arm, summarize_study
+from cia.evidence.summary import Arm, summarize_study
 from cia.files import read_yaml, write_yaml
+from cia.quiet_ultralytics import import_ultralytics
 from cia.scores.neighbors import score_neighbors
 from cia.tables import COLUMNS, write_table
-from cia.yolo import import_ultralytics
 from study import features_of, join
 
 

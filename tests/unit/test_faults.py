@@ -20,28 +20,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cia import jobs
 from cia.errors import UserError
 from cia.files import atomic_path, digest_file, save_array, write_text, write_texts, write_yaml
+from cia.generation.store import Store
 from cia.images import save_png
-from cia.store import Store
+from cia.runtime import jobs
 from cia.tables import write_table
 from tiny_models import save_tiny_sd
 
 torch = pytest.importorskip("torch")
 import safetensors.torch  # noqa: E402
 
-from cia import generation  # noqa: E402
+from cia.generation import drawing  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 32
-BATCH = generation.CPU_BATCH
+BATCH = drawing.CPU_BATCH
 WORKER = """
 import json, logging, sys, time
 from pathlib import Path
 import pandas as pd, torch
-from cia.generation import Painter, generate_shard
-from cia.store import Store
+from cia.generation.drawing import Painter, generate_shard
+from cia.generation.store import Store
 
 def counted(painter, rows, maps, paint=Painter.paint):
     images = paint(painter, rows, maps)
@@ -115,7 +115,7 @@ def whole(plan, settings, tmp_path_factory):
 
 
 def run(plan, settings, store, folder, shard=0, shards=1):
-    return generation.generate_shard(
+    return drawing.generate_shard(
         plan, shard, shards, settings, folder, 16, "controlnets.x", store=store
     )
 
@@ -253,14 +253,14 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(
     caplog.set_level(logging.INFO, "cia")
     store = Store((tmp_path if full == "images" else small_disk) / "store")
     folder = (tmp_path if full == "store" else small_disk) / "images"
-    paint, painted = generation.Painter.paint, set()
+    paint, painted = drawing.Painter.paint, set()
 
     def counted(painter, rows, maps):
         images = paint(painter, rows, maps)
         painted.update(row.id for row in rows)
         return images
 
-    monkeypatch.setattr(generation.Painter, "paint", counted)
+    monkeypatch.setattr(drawing.Painter, "paint", counted)
     with pytest.raises(
         UserError, match="No space left on device.* run again.*--cores all prune_store"
     ):

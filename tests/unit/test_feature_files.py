@@ -9,7 +9,7 @@ import pytest
 from cia.errors import UserError
 from cia.feature_files import load_features
 from cia.files import save_array
-from cia.labels import list_objects
+from cia.labels.reading import list_objects
 from cia.tables import write_table
 from conftest import ROOT
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from cia.errors import UserError
-from cia.features import crop_box, extract_features, load_extractor
+from cia.features.extraction import crop_box, extract_features, load_extractor
 from cia.images import save_png
 from conftest import ROOT
 

@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
+from cia.config.references import kept_at_most
 from cia.errors import UserError
 from cia.filtering import select
-from cia.references import kept_at_most
 
 
 def table(scores: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:

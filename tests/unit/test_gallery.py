@@ -15,7 +15,7 @@ from snakemake.iocontainers import InputFiles, OutputFiles, Params
 
 import gallery
 from browser import Browser, find_chromium
-from cia.config import checked
+from cia.config.checks import checked
 from cia.errors import UserError
 from cia.filtering import select
 from cia.images import load_image, save_png

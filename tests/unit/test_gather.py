@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from cia.errors import UserError
-from cia.gathering import join_shards
+from cia.generation.gathering import join_shards
 from cia.tables import read_table, write_table
 
 ROOT = Path(__file__).resolve().parents[2]

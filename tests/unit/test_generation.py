@@ -25,7 +25,7 @@ from tiny_models import save_tiny_sd, save_tiny_sdxl
 
 torch = pytest.importorskip("torch")
 
-from cia import generation, pipelines  # noqa: E402
+from cia.generation import drawing, pipelines  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
@@ -94,7 +94,7 @@ def settings_for(folder, **changes):
 
 
 def generate(plan, settings, folder, shard=0, shards=1, batch_size=4):
-    return generation.generate_shard(
+    return drawing.generate_shard(
         plan, shard, shards, settings, folder, batch_size, "controlnets.x"
     )
 
@@ -175,7 +175,7 @@ def test_the_log_says_what_is_cut_from_a_long_prompt(plan, sd, tmp_path, caplog)
 
 @pytest.mark.parametrize("calls", [1, 3])
 def test_images_per_call_change_at_most_a_rounding(plan, sd, made, tmp_path, monkeypatch, calls):
-    monkeypatch.setattr(generation, "CPU_BATCH", calls)
+    monkeypatch.setattr(drawing, "CPU_BATCH", calls)
     other = pixels(generate(plan, sd, tmp_path, batch_size=calls))
     for id_, image in pixels(made).items():
         difference = np.abs(image - other[id_])
@@ -277,7 +277,7 @@ def test_a_killed_shard_resumes_to_the_same_bytes(plan, sd, made, tmp_path):
     plan.to_pickle(tmp_path / "plan.pickle")
     code = (
         "import json, sys, pandas as pd; from pathlib import Path; import torch;"
-        "torch.set_num_threads(1); from cia.generation import generate_shard;"
+        "torch.set_num_threads(1); from cia.generation.drawing import generate_shard;"
         "generate_shard(pd.read_pickle(sys.argv[1]), 0, 1, json.loads(sys.argv[2]),"
         " Path(sys.argv[3]), 1)"
     )
@@ -296,17 +296,17 @@ def test_a_killed_shard_resumes_to_the_same_bytes(plan, sd, made, tmp_path):
 
 
 def test_a_finished_shard_loads_no_model(plan, sd, made, monkeypatch):
-    monkeypatch.setattr(generation, "load_pipeline", None)
+    monkeypatch.setattr(drawing, "load_pipeline", None)
     again = generate(plan, sd, Path(made["image"].iloc[0]).parent)
     pd.testing.assert_frame_equal(again, made)
 
 
 def test_what_the_key_depends_on(plan, sd, tmp_path):
     def keys(settings, rows=plan):
-        models = generation.Models(
+        models = drawing.Models(
             pipelines.find_model(settings, "x"), pipelines.find_controlnet(settings, "x")
         )
-        return list(generation.image_keys(rows, settings, models, "cpu").values())
+        return list(drawing.image_keys(rows, settings, models, "cpu").values())
 
     base = keys(sd)
     assert len(set(base)) == len(plan)
@@ -328,18 +328,18 @@ def test_what_the_key_depends_on(plan, sd, tmp_path):
 
 def test_compiled_networks_make_images_of_their_own(plan, sd, made, tmp_path, monkeypatch):
     """They round otherwise; pruning knows both, and keys of other images say nothing of it."""
-    monkeypatch.setattr(generation, "compile_networks", lambda pipe: None)  # takes minutes
+    monkeypatch.setattr(drawing, "compile_networks", lambda pipe: None)  # takes minutes
     folder, key = tmp_path / "images", "controlnets.x"
     shutil.copytree(Path(made["image"].iloc[0]).parent, folder)
-    plain, models = contents(folder), generation.find_models(sd, key)
-    generation.generate_shard(plan, 0, 1, sd, folder, 4, key, compiled=True)
+    plain, models = contents(folder), drawing.find_models(sd, key)
+    drawing.generate_shard(plan, 0, 1, sd, folder, 4, key, compiled=True)
     compiled = contents(folder)
     assert all(compiled[name] != plain[name] for name in plain), "an image is taken for another's"
-    keys = generation.image_keys(plan, sd, models, "cpu")
-    assert keys == generation.image_keys(plan, sd, models, "cpu", compiled=False)
-    others = generation.image_keys(plan, sd, models, "cpu", compiled=True)
+    keys = drawing.image_keys(plan, sd, models, "cpu")
+    assert keys == drawing.image_keys(plan, sd, models, "cpu", compiled=False)
+    others = drawing.image_keys(plan, sd, models, "cpu", compiled=True)
     assert not set(keys.values()) & set(others.values())
-    assert {*keys.values(), *others.values()} <= generation.possible_keys(plan, sd, key)
+    assert {*keys.values(), *others.values()} <= drawing.possible_keys(plan, sd, key)
 
 
 def count_calls(monkeypatch, limit=None):
@@ -347,7 +347,7 @@ def count_calls(monkeypatch, limit=None):
     from diffusers import StableDiffusionControlNetPipeline as Pipeline
 
     batches, call = [], Pipeline.__call__
-    paint_full = generation._paint_full
+    paint_full = drawing._paint_full
 
     def limited(self, *args, generator=None, **kwargs):
         if limit is not None and len(generator) > limit:
@@ -363,7 +363,7 @@ def count_calls(monkeypatch, limit=None):
         return images
 
     monkeypatch.setattr(Pipeline, "__call__", limited)
-    monkeypatch.setattr(generation, "_paint_full", recorded)
+    monkeypatch.setattr(drawing, "_paint_full", recorded)
     return batches
 
 
@@ -386,7 +386,7 @@ def test_other_errors_surface_with_the_images_named(plan, sd, tmp_path, monkeypa
     def broken(self, rows, maps):
         raise RuntimeError("shapes cannot be multiplied")
 
-    monkeypatch.setattr(generation.Painter, "paint", broken)
+    monkeypatch.setattr(drawing.Painter, "paint", broken)
     with pytest.raises(RuntimeError, match="multiplied") as caught:
         generate(plan[:1], sd, tmp_path)
     assert "ünï. 0_v000" in caught.value.__notes__[0]
@@ -396,7 +396,7 @@ def test_an_error_while_saving_surfaces(plan, sd, tmp_path, monkeypatch):
     def broken(*args):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(generation, "write_bytes", broken)
+    monkeypatch.setattr(drawing, "write_bytes", broken)
     with pytest.raises(OSError, match="Input/output"):
         generate(plan[:1], sd, tmp_path, batch_size=1)
 
@@ -472,9 +472,7 @@ def test_sides_that_do_not_fit_the_model_are_an_error(plan, sd, tmp_path):
 
 
 def test_a_shard_without_images_is_empty(plan, sd, tmp_path):
-    empty = [
-        shard for shard in range(50) if not (generation.shard_of(plan["id"], 50) == shard).any()
-    ]
+    empty = [shard for shard in range(50) if not (drawing.shard_of(plan["id"], 50) == shard).any()]
     assert generate(plan, sd, tmp_path, shard=empty[0], shards=50).empty
 
 

@@ -9,13 +9,13 @@ import time
 import pytest
 
 from cia.errors import UserError
-from cia.gpus import candidates, take_gpus
+from cia.runtime.gpus import candidates, take_gpus
 from conftest import ROOT
 
 JOB = """
 import os, sys, time
 from types import SimpleNamespace
-from cia.jobs import run
+from cia.runtime.jobs import run
 def main(job):
     print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
     sys.stdin.read()

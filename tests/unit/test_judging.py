@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage import data
 
-from cia.conditions import EXTRACTORS, make_extractor
-from cia.conditions.fidelity import edge_f1, keypoint_closeness, mean_iou
+from cia.conditions.extractors import EXTRACTORS, make_extractor
+from cia.conditions.likeness import edge_f1, keypoint_closeness, mean_iou
 from cia.errors import UserError
 from cia.images import resize_image, save_png
-from cia.judging import Case, judge_images, make_case
+from cia.judging.cases import Case, judge_images, make_case
 from cia.judging.survival import box_iou, match_boxes
 
 

@@ -13,7 +13,7 @@ import label as script
 import label_generated
 from cia.errors import UserError
 from cia.files import read_yaml
-from cia.labels import (
+from cia.labels.reading import (
     inherit_labels,
     label_parser,
     name_objects,

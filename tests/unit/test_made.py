@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cia import made
+from cia.runtime import made
 
 FOLDER = Path("data/generated/a/b/images")
 NAMES = ["1.png", "a b.png", "Ä.png", "train/real/1.png", os.fsdecode(b"not utf-8 \xff.png")]

@@ -16,7 +16,7 @@ import mix as script
 from cia.errors import UserError
 from cia.files import digest_file
 from cia.images import check_image, load_image, save_png
-from cia.mixing import (
+from cia.mixing.mixes import (
     _is_plain_png,
     _is_read_otherwise,
     asked_synthetic,
@@ -28,8 +28,8 @@ from cia.mixing import (
     summarize,
     write_mix,
 )
+from cia.quiet_ultralytics import import_ultralytics
 from cia.tables import read_table, write_table
-from cia.yolo import import_ultralytics
 
 NAMES = ["a_b.c d", "IMG_0001", "Größe ü", "x.y.z", "plain"]
 PLAIN = {"synthetic": 0, "unit": "ratio", "keep_training_size": False, "duplicate": 1}

@@ -7,9 +7,9 @@ import sys
 import pytest
 import yaml
 
-from cia.config import checked, ready
+from cia.config.checks import checked, ready
+from cia.config.model_names import _detector, detectors
 from cia.errors import UserError
-from cia.model_names import _detector, detectors
 from conftest import ROOT
 
 SD, CONTROLNET = "stable-diffusion-v1-5/stable-diffusion-v1-5", "lllyasviel/control_v11p_sd15_canny"
@@ -42,7 +42,7 @@ def test_the_lists_are_what_the_installed_libraries_know():
 
 
 def test_ultralytics_finds_every_detector_of_the_list():
-    from cia.yolo import import_ultralytics
+    from cia.quiet_ultralytics import import_ultralytics
 
     import_ultralytics()
     from ultralytics.nn.tasks import yaml_model_load

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from cia import monitor
-from cia.monitor import Monitor, Steps, clock
 from cia.progress import QUIET_JOBS, Progress, Reading, log_epoch, read_progress
+from cia.runtime import monitor
+from cia.runtime.monitor import Monitor, Steps, clock
 
 GENERATE = {"dataset": "digits", "controlnet": "canny"}
 

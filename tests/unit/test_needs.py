@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cia.labels import write_objects
-from cia.needs import (
+from cia.labels.reading import write_objects
+from cia.runtime.needs import (
     NARROW,
     array_rows,
     features_memory,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cia.errors import UserError
-from cia.planning import image_seed, make_plan, shard_of
+from cia.planning.plans import image_seed, make_plan, shard_of
 from cia.tables import COLUMNS, read_table, write_table
 
 NAMES = ["a b", "a.b.c", "a_v000", "Ärger_1", "007", "nan"]

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from cia.errors import UserError
-from cia.prompts import make_prompts
+from cia.planning.prompts import make_prompts
 
 COLORS = ["red", "blue", "green", "orange"]
 

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from cia.config import checked, used_config
+from cia.config.checks import checked
+from cia.config.experiments import used_config
 from cia.files import write_yaml
-from cia.jobs import run
-from cia.provenance import (
+from cia.runtime.jobs import run
+from cia.runtime.provenance import (
     code_state,
     gather_records,
     loaded_packages,
@@ -76,7 +77,7 @@ def test_packages_are_those_that_were_imported():
 
     packages = loaded_packages()
     assert packages["numpy"] == numpy.__version__ == version("numpy")
-    code = "from cia.provenance import loaded_packages as f; print(sorted(f()))"
+    code = "from cia.runtime.provenance import loaded_packages as f; print(sorted(f()))"
     command = [sys.executable, "-c", code]
     there = subprocess.check_output(command, env={"PYTHONPATH": str(ROOT / "scripts")}, text=True)
     assert "python" in there and "PyYAML" in there and "numpy" not in there

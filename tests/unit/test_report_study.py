@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from cia.evidence.resampling import draw_images
-from cia.evidence.study import Arm, equivalent_words, share_words, summarize_study
+from cia.evidence.summary import Arm, equivalent_words, share_words, summarize_study
 from cia.files import digest_file
-from cia.reporting.study import (
+from cia.reporting.study_page import (
     FIGURES,
     _places,
     _turned,

@@ -21,7 +21,7 @@ import report_metrics
 import report_scores
 import report_sheet
 import summary
-from cia import config
+from cia.config import references
 from cia.digits import draw_scene, pool, scene_rng
 from cia.errors import UserError
 from cia.files import digest_file, write_yaml
@@ -42,6 +42,7 @@ from cia.reporting.curves import Run, mean_curve
 from cia.reporting.extremes import extreme_rows
 from cia.reporting.histograms import bin_edges
 from cia.reporting.metrics import metric_cells, metric_rows
+from cia.reporting.pages import Table, format_number, html_page, markdown_page, markdown_table
 from cia.reporting.selections import (
     direction_words,
     find_cut,
@@ -52,7 +53,6 @@ from cia.reporting.selections import (
 from cia.reporting.sheets import Tile, draw_sheet, sample_rows, sheet_rows
 from cia.reporting.style import DROPPED, KEPT
 from cia.reporting.summary import shortage, summarize
-from cia.reporting.tables import Table, format_number, html_page, markdown_page, markdown_table
 from cia.tables import read_table, write_table
 from conftest import ROOT
 
@@ -552,7 +552,7 @@ def models(seeds=4):
 
 
 def test_none_means_the_same_as_in_the_config():
-    assert NONE == config.NONE
+    assert NONE == references.NONE
 
 
 def test_arms_are_grouped_by_training_set_and_named_apart():

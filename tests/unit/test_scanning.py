@@ -16,10 +16,10 @@ import scan as script
 from cia.errors import UserError
 from cia.files import write_text
 from cia.images import load_image
-from cia.planning import variant_id
+from cia.planning.plans import variant_id
+from cia.quiet_ultralytics import import_ultralytics
 from cia.scanning import require_few, scan_folder
 from cia.tables import read_table
-from cia.yolo import import_ultralytics
 from conftest import ROOT
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from cia.directions import SCORES
 from cia.errors import UserError
-from cia.scores import name_neighbors, score_features
 from cia.scores.mahalanobis import mahalanobis, mahalanobis_per_class, mahalanobis_pinv
 from cia.scores.neighbors import score_neighbors
+from cia.scores.scoring import name_neighbors, score_features
 
 
 def score_images(real, synthetic):

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cia import store as store_module
 from cia.errors import UserError
 from cia.files import digest_file
+from cia.generation import store as store_module
+from cia.generation.pruning import describe, split_entries
+from cia.generation.store import Store, place, seal_png, verify
 from cia.images import load_image, save_png
-from cia.pruning import describe, split_entries
-from cia.store import Store, place, seal_png, verify
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY, OTHER = "ab" * 32, "cd" * 32
@@ -121,7 +121,7 @@ def test_a_damaged_entry_is_not_taken_and_is_replaced(store, tmp_path, caplog):
 HOLDER = """
 import sys, time
 from pathlib import Path
-from cia.store import Store
+from cia.generation.store import Store
 store = Store(Path(sys.argv[1]))
 print([store.claim(key) for key in sys.argv[2:]], flush=True)
 time.sleep(60)

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from cia.augmenting import augment, augment_pictures
-from cia.config import arms, checked, generated_sets, used_config
+from cia.config.checks import checked
+from cia.config.experiments import arms, generated_sets, used_config
+from cia.config.studies import RANDOM, sizes, study_arms, study_sets, subset
 from cia.errors import UserError
+from cia.evidence.subsets import draw_subset
 from cia.images import load_image, save_png
-from cia.studies import RANDOM, sizes, study_arms, study_sets, subset
-from cia.subsets import draw_subset
+from cia.mixing.augmenting import augment, augment_pictures
 from conftest import ROOT
 
 CLASSICAL = {

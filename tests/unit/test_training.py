@@ -15,17 +15,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import cia.training
+import cia.training.trainings
 from cia.errors import UserError
 from cia.files import read_yaml
 from cia.images import save_png
-from cia.mixing import write_mix
+from cia.mixing.mixes import write_mix
+from cia.quiet_ultralytics import import_ultralytics
 from cia.tables import read_table
-from cia.trainers import DECIDED
-from cia.training import Training, _claim_work, _key, train
 from cia.training.classifier import evaluate
+from cia.training.options import DECIDED
 from cia.training.schedule import Draw, make_schedule
-from cia.yolo import import_ultralytics
+from cia.training.trainings import Training, _claim_work, _key, train
 from conftest import ROOT
 
 TIMM = {
@@ -92,7 +92,7 @@ def command(folder, settings: dict, mix) -> list[str]:
         import sys
         sys.path.insert(0, {str(ROOT / "scripts")!r})
         from pathlib import Path
-        from cia.training import Training, test, train
+        from cia.training.trainings import Training, test, train
         output = Path({str(folder / "output")!r})
         output.mkdir(exist_ok=True)
         mix, classes = Path({str(mix)!r}), ["dark", "bright"]
@@ -105,7 +105,7 @@ def command(folder, settings: dict, mix) -> list[str]:
 
 def run(job: Training) -> tuple[dict, pd.DataFrame]:
     train(job)
-    cia.training.test(job)
+    cia.training.trainings.test(job)
     return read_yaml(job.output / "metrics.yaml"), read_table(job.output / "curves.csv")
 
 

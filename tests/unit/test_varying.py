@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vary as script
-from cia.conditions import EXTRACTORS
+from cia.conditions.extractors import EXTRACTORS
 from cia.errors import UserError
 from cia.images import load_image, save_png
-from cia.recombining import collect_pieces, compose, erase, shared
 from cia.tables import read_table, write_table
-from cia.varying import vary_maps
-from cia.warping import draw_warp, outline, warp_map, warped_box
+from cia.variations.recombining import collect_pieces, compose, erase, shared
+from cia.variations.varying import vary_maps
+from cia.variations.warping import draw_warp, outline, warp_map, warped_box
 
 PLAIN = {"flip": 0.0, "rotation": 0, "scale": [1.0, 1.0], "elastic": 0.0}
 WARP = {

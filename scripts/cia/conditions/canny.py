@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from cia.conditions.fidelity import edge_f1
+from cia.conditions.likeness import edge_f1
 from cia.errors import UserError
 from cia.images import resize_image
 

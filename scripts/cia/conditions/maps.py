@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cia.conditions import Extractor, make_extractor
+from cia.conditions.extractors import Extractor, make_extractor
 from cia.errors import UserError
 from cia.files import digest_file
 from cia.images import load_image, read_png_text, save_png

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cia.conditions.fidelity import keypoint_closeness
+from cia.conditions.likeness import keypoint_closeness
 from cia.errors import UserError
 
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cia.conditions.ade20k import CLASSES, indices_of, paint
-from cia.conditions.fidelity import mean_iou
+from cia.conditions.extractors.ade20k import CLASSES, indices_of, paint
+from cia.conditions.likeness import mean_iou
 from cia.conditions.weights import device, explained, local_files
 from cia.errors import UserError
 
@@ -22,8 +22,8 @@ class Segmentation:
     """The class of every pixel, as ControlNet's segmentation models expect it.
 
     A model with 150 classes is taken to be trained on ADE20K; the classes of another one are
-    matched by name (`cia.conditions.ade20k`), and what has no counterpart stays black. The model's
-    scores, not the classes, are interpolated to the map's size.
+    matched by name (`cia.conditions.ade20k`), and what has no counterpart stays black. The
+    model's scores, not the classes, are interpolated to the map's size.
 
     Attributes
     ----------

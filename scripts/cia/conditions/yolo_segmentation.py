@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cia.conditions.ade20k import indices_of, paint
-from cia.conditions.fidelity import mean_iou
+from cia.conditions.extractors.ade20k import indices_of, paint
+from cia.conditions.likeness import mean_iou
 from cia.conditions.weights import device, explained, find_file, local_files
 from cia.errors import UserError
 from cia.images import resize_image
-from cia.yolo import import_ultralytics
+from cia.quiet_ultralytics import import_ultralytics
 
 logger = logging.getLogger("cia")
 
@@ -39,7 +39,7 @@ class YoloSegmentation:
         Length of the longer side of the picture in which objects are sought.
     classes : dict
         The model's class names to ADE20K class names, where names alone don't match. Instances
-        without counterpart (see `cia.conditions.ade20k.ALIASES`) are not drawn.
+        without counterpart (see `cia.conditions.extractors.ade20k.ALIASES`) are not drawn.
     """
 
     model: str = "yolo11n-seg.pt"

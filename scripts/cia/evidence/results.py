@@ -11,7 +11,7 @@ from cia.directions import SCORES
 from cia.evidence.resampling import accuracy, mean_average_precision, read_predictions
 from cia.feature_files import load_features
 from cia.files import read_yaml
-from cia.metrics import metric_values
+from cia.metrics.comparing import metric_values
 from cia.scores.neighbors import copy_synthetic
 from cia.tables import read_table
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cia.errors import UserError
 from cia.images import load_image
-from cia.judging import Case
+from cia.judging.cases import Case
 from cia.progress import Progress
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from cia.conditions import make_extractor
+from cia.conditions.extractors import make_extractor
 from cia.images import load_image
-from cia.judging import Case
+from cia.judging.cases import Case
 from cia.progress import Progress
 
 
@@ -15,7 +15,7 @@ def judge(case: Case, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Extract the condition from each synthetic image, and compare it with the map asked for.
 
     The same extractor and settings that made the maps; by kind of map the comparison is edge F1,
-    mean IoU of classes, or closeness of keypoints (see `cia.conditions.fidelity`).
+    mean IoU of classes, or closeness of keypoints (see `cia.conditions.likeness`).
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cia.judging import Case
+from cia.judging.cases import Case
 
 MATCH = 0.5
 """Intersection over union from which a found box is a labelled one's."""

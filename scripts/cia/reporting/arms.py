@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from cia.reporting.pages import Table, format_share
 from cia.reporting.style import (
     INK,
     KEPT,
@@ -19,7 +20,6 @@ from cia.reporting.style import (
     new_figure,
     save_figure,
 )
-from cia.reporting.tables import Table, format_share
 
 NONE = "none"
 """Controlnet and selection of an arm without synthetic images."""

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from cia.filtering import rank
+from cia.reporting.pages import format_number
 from cia.reporting.selections import direction_words
 from cia.reporting.sheets import Tile, read_label
-from cia.reporting.tables import format_number
 
 EACH = 3
 """Images shown of the best, of the middle and of the worst."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cia.reporting.pages import format_number
 from cia.reporting.style import (
     DROPPED,
     INK,
@@ -14,7 +15,6 @@ from cia.reporting.style import (
     new_figure,
     save_figure,
 )
-from cia.reporting.tables import format_number
 
 _FEWEST_BINS, _MOST_BINS = 12, 40
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from cia.labels import FEW, few_words, reduced_words
-from cia.reporting.tables import Part, Table, format_number
+from cia.labels.reading import FEW, few_words, reduced_words
+from cia.reporting.pages import Part, Table, format_number
 
 _MOST_CLASSES = 8
 _NO_OBJECT = "(no object)"

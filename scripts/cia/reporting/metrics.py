@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from cia.reporting.tables import Table, format_number
+from cia.reporting.pages import Table, format_number
 
 _FIRST = ["features", "of", "metric", "value", "low", "high", "std"]
 _FIRST += ["floor", "matched", "direction"]

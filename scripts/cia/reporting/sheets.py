@@ -11,8 +11,8 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from cia.images import load_image, resize_image, save_png
+from cia.reporting.pages import format_number
 from cia.reporting.style import DROPPED, FAINT, INK, KEPT, MUTED
-from cia.reporting.tables import format_number
 
 WIDTH = 1140
 """Most pixels that a sheet is wide, so that it reads at the width of a README."""

@@ -17,8 +17,8 @@ from cia.files import atomic_path
 from cia.images import load_image
 from cia.progress import log_epoch
 from cia.remedies import command
-from cia.training import Tested, Trained, Training
 from cia.training.schedule import Draw, EpochSampler
+from cia.training.trainings import Tested, Trained, Training
 
 
 def train(training: Training) -> Trained:

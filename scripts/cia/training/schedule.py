@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cia.trainers import LOOKS
+from cia.training.options import LOOKS
 
 
 @dataclass(frozen=True)

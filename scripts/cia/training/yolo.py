@@ -14,9 +14,9 @@ import pandas as pd
 from cia.errors import UserError
 from cia.files import atomic_path, read_yaml, write_text, write_yaml
 from cia.images import load_image
-from cia.training import Tested, Trained, Training
+from cia.quiet_ultralytics import copy_fonts, import_ultralytics
 from cia.training.schedule import Schedule
-from cia.yolo import copy_fonts, import_ultralytics
+from cia.training.trainings import Tested, Trained, Training
 
 _INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 

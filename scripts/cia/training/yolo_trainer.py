@@ -1,6 +1,6 @@
 """ultralytics' trainer that does what it is told: each picture, each step, the same after a kill.
 
-Imported after `cia.yolo.import_ultralytics` only, which sets up the environment.
+Imported after `cia.quiet_ultralytics.import_ultralytics` only, which sets up the environment.
 """
 
 import random

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 
 from cia.files import digest_file
 from cia.images import load_image, save_png
-from cia.labels import read_objects, write_objects
+from cia.labels.reading import read_objects, write_objects
 from cia.shares import count_of_ratio
 
 _LEAST_SIDE, _LEAST_SHARE = 2.0, 0.1

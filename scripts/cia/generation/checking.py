@@ -7,8 +7,13 @@ import warnings
 from typing import Any
 
 from cia.errors import UserError
-from cia.pipelines import controlnet_class, drawing_parts, make_scheduler, refuse_own_noise
-from cia.repositories import Repository, find_repository
+from cia.generation.pipelines import (
+    controlnet_class,
+    drawing_parts,
+    make_scheduler,
+    refuse_own_noise,
+)
+from cia.generation.repositories import Repository, find_repository
 
 _SHARED = (
     "in_channels",

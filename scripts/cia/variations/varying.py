@@ -12,13 +12,13 @@ import numpy as np
 
 from cia.errors import UserError
 from cia.files import digest_file
-from cia.gathering import remove_others
+from cia.generation.gathering import remove_others
 from cia.images import load_image, save_png
-from cia.labels import Objects, read_objects, write_objects
-from cia.planning import variant_id
+from cia.labels.reading import Objects, read_objects, write_objects
+from cia.planning.plans import variant_id
 from cia.progress import Progress
-from cia.recombining import Box, Piece, collect_pieces, compose, erase, lay_out
-from cia.warping import Warp, draw_warp, enlarged, outline, warp_map, warped_box
+from cia.variations.recombining import Box, Piece, collect_pieces, compose, erase, lay_out
+from cia.variations.warping import Warp, draw_warp, enlarged, outline, warp_map, warped_box
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ def vary_maps(
     settings : mapping
         An entry of `variations` in the config.
     resampling : {"lines", "linear", "nearest"}
-        How maps of this kind are moved; see `cia.warping.warp_map`.
+        How maps of this kind are moved; see `cia.variations.warping.warp_map`.
     variants : int
         Maps per real picture.
     seed : int

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cia.errors import UserError
-from cia.prompts import make_prompts
+from cia.planning.prompts import make_prompts
 from cia.remedies import command
 from cia.tables import COLUMNS
 

@@ -14,15 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cia.config.references import suggest
 from cia.errors import UserError
-from cia.references import suggest
 from cia.safetensors_files import convert_command
-from cia.trainers import DECIDED
+from cia.training.options import DECIDED
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
 """What clean-fid calls the weights of FID's network."""
 
-NAMES = Path(__file__).resolve().parents[2] / "resources" / "names"
+NAMES = Path(__file__).resolve().parents[3] / "resources" / "names"
 
 _OWN_NOISE = {"DPMSolverSDEScheduler", "CosineDPMSolverMultistepScheduler"}
 """Schedulers whose noise comes from a generator of their own, so an image's seed has no say."""
@@ -86,7 +86,7 @@ def missing_files(used: dict) -> Iterator[str]:
     Parameters
     ----------
     used : dict
-        The configuration, or the part of it that `cia.config.used_config` returns.
+        The configuration, or the part of it that `cia.config.experiments.used_config` returns.
     """
     for name, entry in used["controlnets"].items():
         key = f"controlnets.{name}"

@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
+from cia.config.model_names import own_noise
 from cia.errors import UserError
 from cia.files import digest_file
-from cia.model_names import own_noise
-from cia.repositories import first_line
+from cia.generation.repositories import first_line
 
 logger = logging.getLogger("cia")
 

@@ -7,10 +7,10 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
+from cia.config.studies import RANDOM, made_entries, one_replicate, sizes
 from cia.directions import JUDGED, SCORES
 from cia.shares import count_of_ratio, count_of_share
-from cia.studies import RANDOM, made_entries, one_replicate, sizes
-from cia.trainers import TRAINERS
+from cia.training.options import TRAINERS
 
 EXPERIMENT_KEYS = (
     "dataset",
@@ -211,7 +211,7 @@ def _taken(config: dict, name: str, study: dict) -> Iterator[str]:
 
 
 def _stock_too_small(config: dict, key: str, study: dict) -> Iterator[str]:
-    """As far as the config says how many pictures there are; `cia.subsets` counts them all."""
+    """As far as the config says how many pictures there are; rule `subset` counts them all."""
     stock = config["datasets"].get(study["dataset"], {}).get("prepare", {}).get("train")
     largest = max(sizes(study))
     if stock is not None and stock < largest:

@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from PIL import Image
 
+from cia.config.model_names import INCEPTION_FILE
 from cia.errors import UserError
 from cia.feature_files import require_finite
 from cia.images import load_image
-from cia.model_names import INCEPTION_FILE
 from cia.progress import Progress
 
 logger = logging.getLogger("cia")
 
-TINY_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "tiny-features"
+TINY_FOLDER = Path(__file__).resolve().parents[3] / "resources" / "tiny-features"
 VIT_MODEL = "google/vit-base-patch16-224-in21k"
 
 

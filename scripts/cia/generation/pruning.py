@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from cia.generation.store import Entry
 from cia.images import read_png_text
-from cia.store import Entry
 
 SHOWN = 10
 """How many images a listing in the log shows."""

@@ -1,10 +1,10 @@
 """A content-addressed store of generated images, shared by jobs, runs and projects.
 
 An entry is a PNG file named by its key, a digest of all that the image is a function of (see
-`cia.generation.image_keys`). The file ends with a seal, a text chunk with the key and a digest of
-all bytes before it, so it can be verified wherever it lies. Entries are written beside their place
-and renamed, and linked into image folders where the file system allows it, so that they take no
-space twice.
+`cia.generation.drawing.image_keys`). The file ends with a seal, a text chunk with the key and a
+digest of all bytes before it, so it can be verified wherever it lies. Entries are written beside
+their place and renamed, and linked into image folders where the file system allows it, so that they
+take no space twice.
 
 What two runs would both make is made by one of them: a run claims an image with a lock on one byte
 of one file (POSIX record locks, which NFS has too); the lock ends with its process, however that
@@ -27,7 +27,6 @@ from typing import IO, NamedTuple
 
 from cia.errors import UserError
 from cia.files import atomic_path, is_full, link_file
-from cia.remedies import command
 
 logger = logging.getLogger("cia")
 
@@ -213,14 +212,6 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all."""
     with atomic_path(path) as partial:
         partial.write_bytes(content)
-
-
-def explain_full(error: OSError, *folders: str | Path) -> UserError:
-    """Return what to tell the user about a full disk that one of the folders or files is on."""
-    return UserError(
-        f"{' or '.join(map(str, folders))}: {error.strerror}. What is made so far is kept: free "
-        f"some space and run again. `{command('prune_store')}` lists images that no plan needs"
-    )
 
 
 def _copy(source: Path, target: Path) -> None:

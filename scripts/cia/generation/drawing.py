@@ -6,7 +6,8 @@ other plans, a resumed run. On a CPU that shape is fixed (`CPU_BATCH`). On a GPU
 batch size, and another one (or a batch halved for lack of memory) may move single values by one
 level, since numeric libraries choose another order of summation: see docs/reproducibility.md.
 
-With a store (`cia.store`) an image that is there already is taken from it, whichever run made it.
+With a store (`cia.generation.store`) an image that is there already is taken from it, whichever run
+made it.
 """
 
 import hashlib
@@ -30,9 +31,8 @@ import torch
 from PIL import Image
 
 from cia.errors import UserError
-from cia.files import digest_file, is_full
-from cia.images import load_image, write_png
-from cia.pipelines import (
+from cia.files import digest_file, explain_full, is_full
+from cia.generation.pipelines import (
     ModelFiles,
     compile_networks,
     find_controlnet,
@@ -41,10 +41,11 @@ from cia.pipelines import (
     resolve_dtype,
     size_multiple,
 )
-from cia.planning import shard_of
+from cia.generation.store import Store, seal_png, verify, write_bytes
+from cia.images import load_image, write_png
+from cia.planning.plans import shard_of
 from cia.progress import Progress
 from cia.remedies import command
-from cia.store import Store, explain_full, seal_png, verify, write_bytes
 from cia.tables import COLUMNS
 from cia.versions import STAGE
 
@@ -96,7 +97,7 @@ class Models(NamedTuple):
 
 
 def find_models(settings: dict, key: str) -> Models:
-    """Find the model and the ControlNet that the settings name, as `cia.pipelines` does."""
+    """Find the model and the ControlNet that the settings name (`cia.generation.pipelines`)."""
     return Models(find_model(settings, key), find_controlnet(settings, key))
 
 

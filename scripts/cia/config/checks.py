@@ -4,7 +4,6 @@ Light on purpose: the Snakefile imports it for every dry run.
 """
 
 import math
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,35 +13,16 @@ from jsonschema import Draft202012Validator, validators
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from cia.config.experiments import used_config
+from cia.config.model_names import missing_files, unknown_names
+from cia.config.references import reference_errors, suggest
+from cia.config.studies import with_studies
+from cia.config.values import value_errors
 from cia.errors import UserError
-from cia.model_names import missing_files, unknown_names
-from cia.references import NONE, reference_errors, suggest
-from cia.studies import with_studies
-from cia.values import value_errors
 
-SCHEMA_FOLDER = Path(__file__).resolve().parents[2] / "config" / "schema"
+SCHEMA_FOLDER = Path(__file__).resolve().parents[3] / "config" / "schema"
 MERGE = "tag:yaml.org,2002:merge"
 """YAML's tag of the key `<<`, which may stand in a table several times."""
-TABLES = (
-    "datasets",
-    "conditions",
-    "variations",
-    "prompts",
-    "controlnets",
-    "features",
-    "judges",
-    "selections",
-    "mixes",
-    "trainers",
-)
-"""The tables of named settings."""
-
-_NEUTRAL = ("batch_size", "max_rejected", "store", "prune")
-"""Settings that rerun nothing, so that their value now may not be the one that results had."""
-
-_SINGULAR = {table.removesuffix("s"): table for table in TABLES} | {"mix": "mixes"}
-_REFERENCES = {**_SINGULAR, **{table: table for table in TABLES}, "others": "controlnets"}
-"""Keys whose values are names of a table's entries."""
 
 
 def load_schema(name: str = "config.yaml") -> dict:
@@ -124,89 +104,6 @@ def _check_keys(path: str | Path, table: yaml.MappingNode) -> None:
                 "one of them would count. Put what is below both under one."
             )
         lines[key.value] = line
-
-
-def arms(config: dict) -> list[dict]:
-    """List the models to train: dicts with dataset, controlnet, selection, mix, trainer, seed.
-
-    A mix without synthetic images has one arm, whatever the controlnets and selections; its
-    controlnet and selection are `none`.
-    """
-    found = {}
-    for experiment in config["experiments"]:
-        for arm in _arms_of(experiment, config["mixes"]):
-            found[tuple(arm.values())] = arm
-    return list(found.values())
-
-
-def generated_sets(config: dict) -> list[dict]:
-    """List experiments' image sets: dicts dataset, controlnet, features, judges, selections."""
-    found: dict[tuple, dict] = {}
-    for experiment in config["experiments"]:
-        for controlnet in experiment["controlnets"]:
-            key = (experiment["dataset"], controlnet)
-            entry = found.setdefault(key, {"dataset": key[0], "controlnet": key[1]})
-            for kind in ("features", "judges", "selections"):
-                entry.setdefault(kind, [])
-                entry[kind] += [name for name in experiment[kind] if name not in entry[kind]]
-    return list(found.values())
-
-
-def used_config(config: dict) -> dict:
-    """Return the part of the config that results depend on.
-
-    Entries that no experiment names are left out, and so are settings that change no output, so
-    that a change of theirs changes nothing here.
-    """
-    used: dict[str, set] = {table: set() for table in TABLES}
-    found = {("experiments", index) for index in range(len(config["experiments"]))}
-    found |= {("studies", name) for name in config["studies"]}
-    while found:
-        table, name = found.pop()
-        for reference in _references(config, config[table][name]):
-            if reference[1] not in used[reference[0]]:
-                used[reference[0]].add(reference[1])
-                found.add(reference)
-    settings = {key: value for key, value in config.items() if key not in _NEUTRAL}
-    tables = {
-        table: {name: entry for name, entry in config[table].items() if name in used[table]}
-        for table in TABLES
-    }
-    return settings | tables
-
-
-def _references(config: dict, entry: dict) -> Iterator[tuple[str, str]]:
-    """Yield the table and name of every entry that an entry, or a step of it, names."""
-    for key, value in entry.items():
-        table = _REFERENCES.get(key)
-        for name in value if isinstance(value, list) else [value]:
-            if isinstance(name, dict):
-                yield from _references(config, name)
-            elif table and isinstance(name, str) and name in config[table]:
-                yield table, name
-
-
-def uses_objects(prompts: dict) -> bool:
-    """Say whether an entry of `prompts` reads the labels."""
-    return any("{objects}" in text for text in prompts.get("templates") or [])
-
-
-def _arms_of(experiment: dict, mixes: dict) -> Iterator[dict]:
-    for mix in experiment["mixes"]:
-        pairs = [(NONE, NONE)]
-        if mixes[mix]["synthetic"] > 0:
-            pairs = [(c, s) for c in experiment["controlnets"] for s in experiment["selections"]]
-        for controlnet, selection in pairs:
-            for trainer in experiment["trainers"]:
-                for seed in experiment["seeds"]:
-                    yield {
-                        "dataset": experiment["dataset"],
-                        "controlnet": controlnet,
-                        "selection": selection,
-                        "mix": mix,
-                        "trainer": trainer,
-                        "seed": seed,
-                    }
 
 
 def _properties_with_defaults(validator, properties, instance, schema):

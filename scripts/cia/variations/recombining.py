@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from cia.warping import Warp, draw_lines, draw_warp, enlarged, outline, source_grid, warped_box
+from cia.variations.warping import (
+    Warp,
+    draw_lines,
+    draw_warp,
+    enlarged,
+    outline,
+    source_grid,
+    warped_box,
+)
 
 Box = tuple[float, float, float, float]
 
@@ -132,7 +140,7 @@ def lay_out(
     load : callable
         Returns the map of a real picture by its id.
     resampling : str
-        See `cia.warping.warp_map`.
+        See `cia.variations.warping.warp_map`.
     """
     best: list[Placed] = []
     for _ in range(LAYOUTS):
@@ -229,7 +237,7 @@ def compose(
     load : callable
         Returns the map of a real picture by its id.
     resampling : str
-        See `cia.warping.warp_map`.
+        See `cia.variations.warping.warp_map`.
 
     Returns
     -------
@@ -282,7 +290,7 @@ def erase(image: np.ndarray, areas: Sequence[tuple], resampling: str) -> np.ndar
     areas : sequence of tuple
         left, top, right, bottom in whole pixels.
     resampling : str
-        See `cia.warping.warp_map`.
+        See `cia.variations.warping.warp_map`.
     """
     import cv2
 

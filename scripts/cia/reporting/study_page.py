@@ -1,6 +1,6 @@
 """Figures and tables of a study: what each arm reaches, and what that is worth in real images.
 
-All of them are drawn from the content of study.yaml (`cia.evidence.study.summarize_study`).
+All of them are drawn from the content of study.yaml (`cia.evidence.summary.summarize_study`).
 """
 
 import textwrap
@@ -12,7 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from cia.evidence.study import equivalent_words, share_words, with_interval
+from cia.evidence.summary import equivalent_words, share_words, with_interval
+from cia.reporting.pages import Table, html_page, markdown_page
 from cia.reporting.style import (
     INK,
     KEPT,
@@ -24,7 +25,6 @@ from cia.reporting.style import (
     new_figure,
     save_figure,
 )
-from cia.reporting.tables import Table, html_page, markdown_page
 
 SHOWN = 0.05
 """A difference is shown where its p value, after Holm's correction, is below this."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from cia.errors import UserError
-from cia.prompts import check_prompts
+from cia.planning.prompts import check_prompts
 from cia.sizes import target_size
-from cia.trainers import LOOKS
+from cia.training.options import LOOKS
 
 MOST_PIXELS = 178_956_970
 """Pillow opens no picture with more pixels: twice its MAX_IMAGE_PIXELS."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from cia.files import read_yaml, write_yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CODE = ("Snakefile", "rules", "scripts", "envs", "profiles", "resources")
 """What of the repository decides about results."""
 

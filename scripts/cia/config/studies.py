@@ -50,8 +50,8 @@ def study_arms(config: dict) -> list[dict]:
     list of dict
         study, name, kind (real, duplicated, classical, random, selection, all, ratio, variation,
         twice, curve), real, ratio (added images per real one), against (the arm with as many of the
-        same images at random, or None), and as in `cia.config.arms` dataset, controlnet, selection,
-        mix, trainer, seed.
+        same images at random, or None), and as in
+        `cia.config.experiments.arms` dataset, controlnet, selection, mix, trainer, seed.
     """
     return [
         arm
@@ -69,7 +69,7 @@ def one_replicate(name: str, study: dict, config: dict) -> list[dict]:
 
 
 def study_sets(config: dict) -> list[dict]:
-    """List the image sets that studies take, as `cia.config.generated_sets` does."""
+    """List the image sets that studies take, as `cia.config.experiments.generated_sets` does."""
     return [
         {
             "dataset": subset(name, study["real"], draw),

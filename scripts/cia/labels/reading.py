@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cia.errors import UserError
 from cia.files import write_texts
-from cia.label_lines import KEYPOINTS, POLYGON, LineReader, box_line
+from cia.labels.lines import KEYPOINTS, POLYGON, LineReader, box_line
 from cia.scanning import expected_layout, printable, read_text
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Labels(NamedTuple):
     unusable : int
         How many pictures have no valid label.
     kinds : mapping
-        For detection, how many lines were what, see `cia.label_lines`.
+        For detection, how many lines were what, see `cia.labels.lines`.
     """
 
     rows: list[dict]
@@ -76,7 +76,7 @@ def read_labels(
     classes : sequence of str
         Class names in index order.
     kpt_shape : sequence of int, False or None
-        See `cia.label_lines.LineReader`.
+        See `cia.labels.lines.LineReader`.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def label_parser(
 def parse_boxes(text: str, classes: Sequence[str], reader: LineReader | None = None) -> str:
     """Check YOLO lines and return their boxes in one form.
 
-    The class is an index or a name; for the numbers after it see `cia.label_lines`. A line that
+    The class is an index or a name; for the numbers after it see `cia.labels.lines`. A line that
     stands twice is one object, as for ultralytics.
 
     Returns

@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from cia import gpus
 from cia.errors import UserError
-from cia.files import is_full
+from cia.files import explain_full, is_full
 from cia.progress import QUIET_JOBS
-from cia.provenance import write_record
-from cia.store import explain_full
+from cia.runtime import gpus
+from cia.runtime.provenance import write_record
 
 logger = logging.getLogger("cia")
 

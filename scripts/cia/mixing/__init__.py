@@ -1,0 +1,1 @@
+"""Training sets of real, synthetic and classically augmented images."""

@@ -1,0 +1,1 @@
+"""The plan: which synthetic images to make, each with its seed and prompt."""
