@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from cia.conditions.extractors.ade20k import CLASSES, indices_of, paint, palette
 from PIL import Image
 from skimage import data
 
 import condition as script
+from cia.conditions.ade20k import CLASSES, indices_of, paint, palette
 from cia.conditions.extractors import EXTRACTORS, make_extractor
 from cia.conditions.maps import extract_maps
 from cia.errors import UserError

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cia.conditions.extractors.ade20k import CLASSES, indices_of, paint
+from cia.conditions.ade20k import CLASSES, indices_of, paint
 from cia.conditions.likeness import mean_iou
 from cia.conditions.weights import device, explained, local_files
 from cia.errors import UserError

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cia.conditions.extractors.ade20k import indices_of, paint
+from cia.conditions.ade20k import indices_of, paint
 from cia.conditions.likeness import mean_iou
 from cia.conditions.weights import device, explained, find_file, local_files
 from cia.errors import UserError
@@ -39,7 +39,7 @@ class YoloSegmentation:
         Length of the longer side of the picture in which objects are sought.
     classes : dict
         The model's class names to ADE20K class names, where names alone don't match. Instances
-        without counterpart (see `cia.conditions.extractors.ade20k.ALIASES`) are not drawn.
+        without counterpart (see `cia.conditions.ade20k.ALIASES`) are not drawn.
     """
 
     model: str = "yolo11n-seg.pt"
