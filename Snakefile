@@ -2,12 +2,12 @@
 #
 #   data/real/{dataset}/{split}/                          real images, labels, captions (yours, or a demo's)
 #   data/conditions/{dataset}/{condition}/                condition maps of the training images
-#   data/varied/{dataset}/{controlnet}/                   condition maps with new geometry, where a variation is asked for
-#   data/generated/{dataset}/{controlnet}/                synthetic images, labels, captions, metadata.yaml
+#   data/varied/{dataset}/{generator}/                   condition maps with new geometry, where a variation is asked for
+#   data/generated/{dataset}/{generator}/                synthetic images, labels, captions, metadata.yaml
 #   results/{source}/manifest.csv, labels.csv, features/  what is in an image set, real or generated
-#   results/{dataset}/{controlnet}/metrics, scores, selected/  how good the synthetic images are, which are kept
-#   data/mixed/{dataset}/{controlnet}/{selection}/{mix}/  training sets
-#   results/{dataset}/{controlnet}/models/                trained models and their test metrics
+#   results/{dataset}/{generator}/metrics, scores, selected/  how good the synthetic images are, which are kept
+#   data/mixed/{dataset}/{generator}/{selection}/{mix}/  training sets
+#   results/{dataset}/{generator}/models/                trained models and their test metrics
 #   results/report/                                       figures, tables, summary.md, gallery.html
 #   results/made/                                         what folders under data/ held when they were made
 #   results/provenance.yaml                               what all of it was made with
@@ -71,7 +71,7 @@ rule all:
 rule generate_all:
     """Every set of synthetic images, and no more."""
     input:
-        get_sets("results/generated/{dataset}/{controlnet}/manifest.csv"),
+        get_sets("results/generated/{dataset}/{generator}/manifest.csv"),
 
 
 rule metrics_all:

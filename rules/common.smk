@@ -42,7 +42,7 @@ wildcard_constraints:
     dataset=one_of(config["datasets"]),
     split=one_of(SPLITS),
     condition=one_of(config["conditions"]),
-    controlnet=one_of([*config["controlnets"], NONE]),
+    generator=one_of([*config["generators"], NONE]),
     features=one_of(config["features"]),
     judge=one_of(config["judges"]),
     selection=one_of([*config["selections"], NONE]),
@@ -55,14 +55,11 @@ wildcard_constraints:
 
 
 REAL = "real/{dataset}/{split}"
-GENERATED = "generated/{dataset}/{controlnet}"
-ARM = "{dataset}/{controlnet}/models/{selection}/{mix}/{trainer}/seed{seed}"
-VARIED = "data/varied/{dataset}/{controlnet}"
-MIX = "data/mixed/{dataset}/{controlnet}/{selection}/{mix}"
+GENERATED = "generated/{dataset}/{generator}"
+ARM = "{dataset}/{generator}/models/{selection}/{mix}/{trainer}/seed{seed}"
+VARIED = "data/varied/{dataset}/{generator}"
+MIX = "data/mixed/{dataset}/{generator}/{selection}/{mix}"
 
-
-SCORE_SETTINGS = ("neighbors", "per_class")
-"""Settings of a feature model that its features don't depend on."""
 
 WILDCARDS = {table: table.removesuffix("s") for table in TABLES} | {
     "features": "features",
@@ -100,7 +97,7 @@ def model_digest(*paths):
 
 MODEL_KEYS = {
     "conditions": ["model"],
-    "controlnets": ["model", "controlnet"],
+    "generators": ["model", "controlnet"],
     "judges": ["model"],
     "trainers": ["model", "weights"],
 }
@@ -131,8 +128,8 @@ def get_dataset(key):
     return lambda wildcards: get_entry("datasets", wildcards)[key]
 
 
-def get_controlnet(wildcards):
-    return get_entry("controlnets", wildcards)
+def get_generator(wildcards):
+    return get_entry("generators", wildcards)
 
 
 def get_generation(wildcards):
@@ -140,7 +137,7 @@ def get_generation(wildcards):
     tables = {"condition": "conditions", "variation": "variations", "prompts": "prompts"}
     settings = {
         key: config[tables[key]][value] if key in tables and value else value
-        for key, value in get_controlnet(wildcards).items()
+        for key, value in get_generator(wildcards).items()
         if value or key != "variation"
     }
     return {**settings, "seed": config["seed"]}
@@ -176,7 +173,7 @@ def get_reported_sets(pattern):
 
 
 def get_metadata():
-    return get_reported_sets("data/generated/{dataset}/{controlnet}/metadata.yaml")
+    return get_reported_sets("data/generated/{dataset}/{generator}/metadata.yaml")
 
 
 def get_studies():
@@ -186,16 +183,16 @@ def get_studies():
 def get_set(wildcards):
     """The image set that the wildcards name: its feature models and selections."""
     for entry in SETS:
-        if (entry["dataset"], entry["controlnet"]) == (wildcards.dataset, wildcards.controlnet):
+        if (entry["dataset"], entry["generator"]) == (wildcards.dataset, wildcards.generator):
             return entry
     raise WorkflowError(
-        f"No experiment uses controlnet {wildcards.controlnet!r} on dataset {wildcards.dataset!r}."
+        f"No experiment uses generator {wildcards.generator!r} on dataset {wildcards.dataset!r}."
     )
 
 
 def get_of_set(kind, pattern):
     """One path per feature model or selection of the set that the wildcards name."""
     return lambda wildcards: [
-        pattern.format(dataset=wildcards.dataset, controlnet=wildcards.controlnet, name=name)
+        pattern.format(dataset=wildcards.dataset, generator=wildcards.generator, name=name)
         for name in get_set(wildcards)[kind]
     ]

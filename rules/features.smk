@@ -19,7 +19,7 @@ rule features:
         runtime=get_features_minutes,
         batch_size=config["batch_size"],
     params:
-        settings=get_settings("features", *SCORE_SETTINGS),
+        settings=get_settings("features"),
         model_files=get_feature_files,
         version=STAGE["features"],
     script:
@@ -47,7 +47,7 @@ rule object_features:
         runtime=get_features_minutes,
         batch_size=config["batch_size"],
     params:
-        settings=get_settings("features", *SCORE_SETTINGS),
+        settings=get_settings("features"),
         model_files=get_feature_files,
         version=STAGE["features"],
     script:

@@ -3,11 +3,11 @@ rule filter:
     input:
         unpack(get_selection_inputs),
     output:
-        selected="results/{dataset}/{controlnet}/selected/{selection}.csv",
+        selected="results/{dataset}/{generator}/selected/{selection}.csv",
     log:
-        "logs/filter/{dataset}/{controlnet}/{selection}.log",
+        "logs/filter/{dataset}/{generator}/{selection}.log",
     benchmark:
-        "benchmarks/filter/{dataset}/{controlnet}/{selection}.tsv"
+        "benchmarks/filter/{dataset}/{generator}/{selection}.tsv"
     retries: 0
     localrule: True
     conda:

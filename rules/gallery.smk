@@ -1,7 +1,7 @@
 rule gallery:
     """Put every image of every set on one page, with its scores and what a selection would keep."""
     input:
-        plan=get_reported_sets("results/{dataset}/{controlnet}/plan.csv"),
+        plan=get_reported_sets("results/{dataset}/{generator}/plan.csv"),
         manifest=get_reported_sets(f"results/{GENERATED}/manifest.csv"),
         labels=get_reported_sets(f"results/{GENERATED}/labels.csv"),
         real=get_reported_sets("results/real/{dataset}/train/manifest.csv"),

@@ -1,11 +1,11 @@
 rule check_models:
     """Try a generator's diffusion model and ControlNet in seconds, before anything is made."""
     output:
-        "results/models/{controlnet}.yaml",
+        "results/models/{generator}.yaml",
     log:
-        "logs/check_models/{controlnet}.log",
+        "logs/check_models/{generator}.log",
     benchmark:
-        "benchmarks/check_models/{controlnet}.tsv"
+        "benchmarks/check_models/{generator}.tsv"
     priority: 10
     retries: 0
     localrule: True
@@ -18,7 +18,7 @@ rule check_models:
     params:
         settings=get_model_settings,
         size=get_size,
-        model_files=get_model_files("controlnets"),
+        model_files=get_model_files("generators"),
         version=STAGE["check_models"],
     script:
         "../scripts/check_models.py"
@@ -29,19 +29,19 @@ rule generate:
     input:
         still_made(
             f"data/{GENERATED}/images",
-            "results/{dataset}/{controlnet}/shards/{shard}.csv",
+            "results/{dataset}/{generator}/shards/{shard}.csv",
             parts=tuple(map(str, range(config["shards"]))),
         ),
-        plan="results/{dataset}/{controlnet}/plan.csv",
+        plan="results/{dataset}/{generator}/plan.csv",
         conditions=get_maps,
-        models=ancient("results/models/{controlnet}.yaml"),  # checked first; a new check makes no image anew
+        models=ancient("results/models/{generator}.yaml"),  # checked first; a new check makes no image anew
     output:
-        shard="results/{dataset}/{controlnet}/shards/{shard}.csv",
-        models="results/{dataset}/{controlnet}/shards/{shard}.yaml",
+        shard="results/{dataset}/{generator}/shards/{shard}.csv",
+        models="results/{dataset}/{generator}/shards/{shard}.yaml",
     log:
-        "logs/generate/{dataset}/{controlnet}/{shard}.log",
+        "logs/generate/{dataset}/{generator}/{shard}.log",
     benchmark:
-        "benchmarks/generate/{dataset}/{controlnet}/{shard}.tsv"
+        "benchmarks/generate/{dataset}/{generator}/{shard}.tsv"
     conda:
         "../envs/generate.yaml"
     threads: 1
@@ -52,10 +52,10 @@ rule generate:
         batch_size=config["batch_size"],
         store=config["store"] or "",
     params:
-        folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.controlnet}",
+        folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.generator}",
         shards=config["shards"],
-        settings=get_settings("controlnets", "condition", "variation", "prompts", "variants"),
-        model_files=get_model_files("controlnets"),
+        settings=get_settings("generators", "condition", "variation", "prompts", "variants"),
+        model_files=get_model_files("generators"),
         version=STAGE["generate"],
     script:
         "../scripts/generate.py"
@@ -65,15 +65,15 @@ rule gather:
     """Join the shards to one image set, and drop what its plan no longer names."""
     input:
         still_made(f"data/{GENERATED}/captions", f"results/{GENERATED}/manifest.csv"),
-        plan="results/{dataset}/{controlnet}/plan.csv",
+        plan="results/{dataset}/{generator}/plan.csv",
         shards=get_shards,
     output:
         manifest=f"results/{GENERATED}/manifest.csv",
         rejected=f"results/{GENERATED}/rejected.csv",
     log:
-        "logs/gather/{dataset}/{controlnet}.log",
+        "logs/gather/{dataset}/{generator}.log",
     benchmark:
-        "benchmarks/gather/{dataset}/{controlnet}.tsv"
+        "benchmarks/gather/{dataset}/{generator}.tsv"
     retries: 0
     localrule: True
     conda:
@@ -83,7 +83,7 @@ rule gather:
         mem_mb=2000,
         runtime=30,
     params:
-        folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.controlnet}",
+        folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.generator}",
         version=STAGE["generate"],
     script:
         "../scripts/gather.py"
@@ -92,7 +92,7 @@ rule gather:
 rule prune_store:
     """List the images of the store that no current plan needs; with `--config prune=drop`, drop them."""
     input:
-        plans=get_sets("results/{dataset}/{controlnet}/plan.csv") if config["store"] else [],
+        plans=get_sets("results/{dataset}/{generator}/plan.csv") if config["store"] else [],
     log:
         "logs/prune_store.log",
     retries: 0
@@ -108,12 +108,12 @@ rule prune_store:
         drop=config["prune"] == "drop",
         sets=[
             {
-                "name": f"controlnets.{entry['controlnet']}",
-                "settings": config["controlnets"][entry["controlnet"]],
+                "name": f"generators.{entry['generator']}",
+                "settings": config["generators"][entry["generator"]],
             }
             for entry in SETS
         ],
-        names=get_sets("{dataset}/{controlnet}"),
+        names=get_sets("{dataset}/{generator}"),
         listing="results/prune_store.csv",
     script:
         "../scripts/prune_store.py"

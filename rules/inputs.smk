@@ -15,7 +15,7 @@ def get_prepared(wildcards):
 
 
 def get_condition_manifest(wildcards):
-    condition = get_controlnet(wildcards)["condition"]
+    condition = get_generator(wildcards)["condition"]
     return f"data/conditions/{wildcards.dataset}/{condition}/manifest.csv"
 
 
@@ -31,17 +31,17 @@ MODEL_SETTINGS = (
 
 def get_model_settings(wildcards):
     """Which models a generator takes; how it draws with them is not looked at by the check."""
-    return {key: get_controlnet(wildcards)[key] for key in MODEL_SETTINGS}
+    return {key: get_generator(wildcards)[key] for key in MODEL_SETTINGS}
 
 
 def get_size(wildcards):
-    return config["conditions"][get_controlnet(wildcards)["condition"]]["size"]
+    return config["conditions"][get_generator(wildcards)["condition"]]["size"]
 
 
 def get_shards(wildcards):
     shards = range(config["shards"])
     return expand(
-        "results/{dataset}/{controlnet}/shards/{shard}.csv", shard=shards, **dict(wildcards.items())
+        "results/{dataset}/{generator}/shards/{shard}.csv", shard=shards, **dict(wildcards.items())
     )
 
 
@@ -49,7 +49,7 @@ def get_pair(wildcards):
     """The two image sets that metrics and scores compare."""
     return {
         "real": f"real/{wildcards.dataset}/train",
-        "synthetic": f"generated/{wildcards.dataset}/{wildcards.controlnet}",
+        "synthetic": f"generated/{wildcards.dataset}/{wildcards.generator}",
     }
 
 
@@ -65,7 +65,7 @@ def get_features(wildcards):
 def get_metrics_inputs(wildcards):
     """What distribution metrics read: features, class probabilities, features of objects."""
     inputs = get_features(wildcards)
-    inputs["plan"] = f"results/{wildcards.dataset}/{wildcards.controlnet}/plan.csv"
+    inputs["plan"] = f"results/{wildcards.dataset}/{wildcards.generator}/plan.csv"
     ends = {"_probabilities": ".probabilities.npy"}
     if get_entry("datasets", wildcards)["task"] == "detection":
         ends |= {"_objects": ".objects.npy", "_objects_rows": ".objects.csv"}
@@ -80,9 +80,9 @@ def get_score_inputs(wildcards):
     inputs = get_features(wildcards)
     for judge in get_set(wildcards)["judges"]:
         inputs[f"judge_{judge}"] = expand(
-            "results/{dataset}/{controlnet}/judged/{judge}/{shard}.csv",
+            "results/{dataset}/{generator}/judged/{judge}/{shard}.csv",
             dataset=wildcards.dataset,
-            controlnet=wildcards.controlnet,
+            generator=wildcards.generator,
             judge=judge,
             shard=range(config["shards"]),
         )
@@ -95,13 +95,13 @@ def get_score_inputs(wildcards):
 def scores_per_class(wildcards):
     """Whether distances within the class are asked for, and images have one class."""
     task = get_entry("datasets", wildcards)["task"]
-    return get_entry("features", wildcards)["per_class"] and task == "classification"
+    return config["scores"]["per_class"] and task == "classification"
 
 
 def get_judge_inputs(wildcards):
     """What a judge reads: the images with their plan, and for labels these and its model."""
-    root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
-    generated = f"results/generated/{wildcards.dataset}/{wildcards.controlnet}"
+    root = f"results/{wildcards.dataset}/{wildcards.generator}"
+    generated = f"results/generated/{wildcards.dataset}/{wildcards.generator}"
     inputs = {
         "plan": f"{root}/plan.csv",
         "manifest": f"{generated}/manifest.csv",
@@ -111,7 +111,7 @@ def get_judge_inputs(wildcards):
         inputs["labels"] = f"{generated}/labels.csv"
         inputs["model"] = f"results/{ARM}/trained.yaml".format(
             dataset=wildcards.dataset,
-            controlnet=NONE,
+            generator=NONE,
             selection=NONE,
             **get_judge_arm(wildcards.dataset, judge),
         )
@@ -131,7 +131,7 @@ def get_judge_settings(wildcards):
     """A judge's settings, with those of what it judges by."""
     settings = dict(get_entry("judges", wildcards))
     if settings["kind"] == "condition_fidelity":
-        settings["condition"] = config["conditions"][get_controlnet(wildcards)["condition"]]
+        settings["condition"] = config["conditions"][get_generator(wildcards)["condition"]]
     if settings["kind"] == "label_survival":
         settings["trainer"] = config["trainers"][settings["trainer"]]
     return settings
@@ -139,8 +139,8 @@ def get_judge_settings(wildcards):
 
 def get_selection_inputs(wildcards):
     """What a selection reads: the scores of its feature models, and labels for per-class quotas."""
-    root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
-    generated = f"results/generated/{wildcards.dataset}/{wildcards.controlnet}"
+    root = f"results/{wildcards.dataset}/{wildcards.generator}"
+    generated = f"results/generated/{wildcards.dataset}/{wildcards.generator}"
     selection = config["selections"][wildcards.selection]
     inputs = {"manifest": f"{generated}/manifest.csv"}
     for name in features_of(selection):
@@ -158,9 +158,9 @@ def get_mix_inputs(wildcards):
         for split, owner in owners.items()
         for kind in ("manifest", "labels")
     }
-    if wildcards.controlnet != NONE:
-        generated = f"results/generated/{wildcards.dataset}/{wildcards.controlnet}"
-        root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
+    if wildcards.generator != NONE:
+        generated = f"results/generated/{wildcards.dataset}/{wildcards.generator}"
+        root = f"results/{wildcards.dataset}/{wildcards.generator}"
         inputs["synthetic_manifest"] = f"{generated}/manifest.csv"
         inputs["synthetic_labels"] = f"{generated}/labels.csv"
         inputs["sources"] = f"{root}/sources.csv"
@@ -171,7 +171,7 @@ def get_mix_inputs(wildcards):
 def get_generation_records():
     """The models and versions that made each shard of each set."""
     return [
-        f"results/{entry['dataset']}/{entry['controlnet']}/shards/{shard}.yaml"
+        f"results/{entry['dataset']}/{entry['generator']}/shards/{shard}.yaml"
         for entry in SETS
         for shard in range(config["shards"])
     ]
@@ -181,7 +181,7 @@ def get_wildcard_values():
     """The values that wildcards have in this configuration."""
     used = used_config(config)
     values = {WILDCARDS[table]: list(used[table]) for table in TABLES}
-    for name in ("controlnet", "selection"):
+    for name in ("generator", "selection"):
         values[name].append(NONE)
     values["shard"] = [str(shard) for shard in range(config["shards"])]
     values["seed"] = sorted({str(arm["seed"]) for arm in ARMS + STUDY_ARMS})
@@ -224,8 +224,8 @@ def get_study_arms(wildcards):
 
 
 def get_study_sets(wildcards):
-    """The image sets of a study: dataset and controlnet of each."""
-    sets = {(arm["dataset"], arm["controlnet"]) for arm in get_study_arms(wildcards)}
+    """The image sets of a study: dataset and generator of each."""
+    sets = {(arm["dataset"], arm["generator"]) for arm in get_study_arms(wildcards)}
     return sorted(pair for pair in sets if pair[1] != NONE)
 
 
@@ -249,11 +249,11 @@ def get_study_inputs(wildcards):
     names = config["studies"][wildcards.study]["features"]
     for name in names:
         found = [f"results/real/{dataset}/train" for dataset, _ in sets]
-        found += [f"results/generated/{dataset}/{controlnet}" for dataset, controlnet in sets]
+        found += [f"results/generated/{dataset}/{generator}" for dataset, generator in sets]
         inputs[f"features_{name}"] = [f"{root}/features/{name}.npy" for root in found]
         inputs[f"rows_{name}"] = [f"{root}/features/{name}.csv" for root in found]
         inputs[f"scores_{name}"] = [
-            f"results/{dataset}/{controlnet}/scores/{name}.csv" for dataset, controlnet in sets
+            f"results/{dataset}/{generator}/scores/{name}.csv" for dataset, generator in sets
         ]
     return inputs
 

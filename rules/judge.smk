@@ -3,11 +3,11 @@ rule judge:
     input:
         unpack(get_judge_inputs),
     output:
-        scores="results/{dataset}/{controlnet}/judged/{judge}/{shard}.csv",
+        scores="results/{dataset}/{generator}/judged/{judge}/{shard}.csv",
     log:
-        "logs/judge/{dataset}/{controlnet}/{judge}/{shard}.log",
+        "logs/judge/{dataset}/{generator}/{judge}/{shard}.log",
     benchmark:
-        "benchmarks/judge/{dataset}/{controlnet}/{judge}/{shard}.tsv"
+        "benchmarks/judge/{dataset}/{generator}/{judge}/{shard}.tsv"
     conda:
         "../envs/judge.yaml"
     threads: 1

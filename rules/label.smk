@@ -40,14 +40,14 @@ rule label_generated:
         still_made(f"data/{GENERATED}/labels", f"results/{GENERATED}/labels.csv"),
         unpack(get_labels),
         manifest=f"results/{GENERATED}/manifest.csv",
-        plan="results/{dataset}/{controlnet}/plan.csv",
+        plan="results/{dataset}/{generator}/plan.csv",
     output:
         labels=f"results/{GENERATED}/labels.csv",
         rejected=f"results/{GENERATED}/rejected_labels.csv",
     log:
-        "logs/label_generated/{dataset}/{controlnet}.log",
+        "logs/label_generated/{dataset}/{generator}.log",
     benchmark:
-        "benchmarks/label_generated/{dataset}/{controlnet}.tsv"
+        "benchmarks/label_generated/{dataset}/{generator}.tsv"
     retries: 0
     localrule: True
     conda:
@@ -57,7 +57,7 @@ rule label_generated:
         mem_mb=2000,
         runtime=30,
     params:
-        folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.controlnet}",
+        folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.generator}",
         version=STAGE["label"],
     script:
         "../scripts/label_generated.py"

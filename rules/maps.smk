@@ -5,7 +5,7 @@ from cia.config.experiments import uses_objects
 
 
 def get_extractor(wildcards):
-    return config["conditions"][get_controlnet(wildcards)["condition"]]["extractor"]
+    return config["conditions"][get_generator(wildcards)["condition"]]["extractor"]
 
 
 def is_detection(wildcards):
@@ -22,15 +22,15 @@ def get_vary_inputs(wildcards):
 
 def get_maps(wildcards):
     """The manifest of the maps to generate from: extracted ones, or each variant's own."""
-    if get_controlnet(wildcards)["variation"]:
+    if get_generator(wildcards)["variation"]:
         return f"{VARIED}/manifest.csv".format(**dict(wildcards.items()))
     return get_condition_manifest(wildcards)
 
 
 def get_labels(wildcards):
     """The labels of synthetic images: those of varied maps, or of real pictures."""
-    if get_controlnet(wildcards)["variation"] and is_detection(wildcards):
-        return {"varied": f"data/varied/{wildcards.dataset}/{wildcards.controlnet}/labels.csv"}
+    if get_generator(wildcards)["variation"] and is_detection(wildcards):
+        return {"varied": f"data/varied/{wildcards.dataset}/{wildcards.generator}/labels.csv"}
     return {"real": f"results/real/{wildcards.dataset}/train/labels.csv"}
 
 
@@ -40,13 +40,13 @@ def get_plan_inputs(wildcards):
         "manifest": f"results/real/{wildcards.dataset}/train/manifest.csv",
         "conditions": get_maps(wildcards),
     }
-    if get_controlnet(wildcards)["variation"]:
-        inputs["sources"] = f"data/varied/{wildcards.dataset}/{wildcards.controlnet}/sources.csv"
+    if get_generator(wildcards)["variation"]:
+        inputs["sources"] = f"data/varied/{wildcards.dataset}/{wildcards.generator}/sources.csv"
     return inputs | (get_labels(wildcards) if uses_objects(get_prompts(wildcards)) else {})
 
 
 def get_prompts(wildcards):
-    return config["prompts"][get_controlnet(wildcards)["prompts"]]
+    return config["prompts"][get_generator(wildcards)["prompts"]]
 
 
 def get_prompt_classes(wildcards):

@@ -1,17 +1,17 @@
 rule metadata:
     """Gather settings, models, metrics, scores and selections of one set of synthetic images."""
     input:
-        plan="results/{dataset}/{controlnet}/plan.csv",
-        models="results/{dataset}/{controlnet}/shards/0.yaml",
-        metrics=get_of_set("features", "results/{dataset}/{controlnet}/metrics/{name}.yaml"),
-        scores=get_of_set("features", "results/{dataset}/{controlnet}/scores/{name}.csv"),
-        selected=get_of_set("selections", "results/{dataset}/{controlnet}/selected/{name}.csv"),
+        plan="results/{dataset}/{generator}/plan.csv",
+        models="results/{dataset}/{generator}/shards/0.yaml",
+        metrics=get_of_set("features", "results/{dataset}/{generator}/metrics/{name}.yaml"),
+        scores=get_of_set("features", "results/{dataset}/{generator}/scores/{name}.csv"),
+        selected=get_of_set("selections", "results/{dataset}/{generator}/selected/{name}.csv"),
     output:
-        metadata="data/generated/{dataset}/{controlnet}/metadata.yaml",
+        metadata="data/generated/{dataset}/{generator}/metadata.yaml",
     log:
-        "logs/metadata/{dataset}/{controlnet}.log",
+        "logs/metadata/{dataset}/{generator}.log",
     benchmark:
-        "benchmarks/metadata/{dataset}/{controlnet}.tsv"
+        "benchmarks/metadata/{dataset}/{generator}.tsv"
     retries: 0
     localrule: True
     conda:

@@ -3,11 +3,11 @@ rule metrics:
     input:
         unpack(get_metrics_inputs),
     output:
-        metrics="results/{dataset}/{controlnet}/metrics/{features}.yaml",
+        metrics="results/{dataset}/{generator}/metrics/{features}.yaml",
     log:
-        "logs/metrics/{dataset}/{controlnet}/{features}.log",
+        "logs/metrics/{dataset}/{generator}/{features}.log",
     benchmark:
-        "benchmarks/metrics/{dataset}/{controlnet}/{features}.tsv"
+        "benchmarks/metrics/{dataset}/{generator}/{features}.tsv"
     conda:
         "../envs/metrics.yaml"
     threads: 2
@@ -15,7 +15,7 @@ rule metrics:
         mem_mb=get_statistics_memory,
         runtime=get_statistics_minutes,
     params:
-        settings=get_settings("features", *SCORE_SETTINGS),
+        settings=get_settings("features"),
         seed=config["seed"],
         version=STAGE["metrics"],
     script:
@@ -27,12 +27,12 @@ rule score:
     input:
         unpack(get_score_inputs),
     output:
-        scores="results/{dataset}/{controlnet}/scores/{features}.csv",
-        neighbors="results/{dataset}/{controlnet}/scores/{features}.neighbors.csv",
+        scores="results/{dataset}/{generator}/scores/{features}.csv",
+        neighbors="results/{dataset}/{generator}/scores/{features}.neighbors.csv",
     log:
-        "logs/score/{dataset}/{controlnet}/{features}.log",
+        "logs/score/{dataset}/{generator}/{features}.log",
     benchmark:
-        "benchmarks/score/{dataset}/{controlnet}/{features}.tsv"
+        "benchmarks/score/{dataset}/{generator}/{features}.tsv"
     conda:
         "../envs/metrics.yaml"
     threads: 2
@@ -40,7 +40,7 @@ rule score:
         mem_mb=get_statistics_memory,
         runtime=get_statistics_minutes,
     params:
-        neighbors=lambda wildcards: get_entry("features", wildcards)["neighbors"],
+        neighbors=config["scores"]["neighbors"],
         per_class=scores_per_class,
         judges=lambda wildcards: get_set(wildcards)["judges"],
         version=STAGE["score"],

@@ -7,9 +7,9 @@ rule mix:
         dataset=f"{MIX}/dataset.csv",
         summary=f"{MIX}/mix.yaml",
     log:
-        "logs/mix/{dataset}/{controlnet}/{selection}/{mix}.log",
+        "logs/mix/{dataset}/{generator}/{selection}/{mix}.log",
     benchmark:
-        "benchmarks/mix/{dataset}/{controlnet}/{selection}/{mix}.tsv"
+        "benchmarks/mix/{dataset}/{generator}/{selection}/{mix}.tsv"
     priority: 1  # it compares the splits
     conda:
         "../envs/train.yaml"

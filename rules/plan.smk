@@ -3,12 +3,12 @@ rule plan:
     input:
         unpack(get_plan_inputs),
     output:
-        plan="results/{dataset}/{controlnet}/plan.csv",
-        sources="results/{dataset}/{controlnet}/sources.csv",
+        plan="results/{dataset}/{generator}/plan.csv",
+        sources="results/{dataset}/{generator}/sources.csv",
     log:
-        "logs/plan/{dataset}/{controlnet}.log",
+        "logs/plan/{dataset}/{generator}.log",
     benchmark:
-        "benchmarks/plan/{dataset}/{controlnet}.tsv"
+        "benchmarks/plan/{dataset}/{generator}.tsv"
     retries: 0
     localrule: True
     conda:
@@ -17,11 +17,11 @@ rule plan:
     resources:
         mem_mb=2000,
         runtime=30,
-        prompts=lambda wildcards: f"prompts.{get_controlnet(wildcards)['prompts']}",
+        prompts=lambda wildcards: f"prompts.{get_generator(wildcards)['prompts']}",
     params:
         prompts=get_prompts,
         classes=get_prompt_classes,
-        variants=lambda wildcards: get_controlnet(wildcards)["variants"],
+        variants=lambda wildcards: get_generator(wildcards)["variants"],
         seed=config["seed"],
         version=STAGE["plan"],
     script:

@@ -24,7 +24,7 @@ rule provenance:
         config=used_config(config),
         logs="logs",
         names=get_wildcard_values(),
-        sets=get_sets("{dataset}/{controlnet}"),
+        sets=get_sets("{dataset}/{generator}"),
         model_files=get_all_model_files(),
         version=STAGE["provenance"],
     script:

@@ -7,19 +7,19 @@ rule report_sheet:
         generated_labels=f"results/{GENERATED}/labels.csv",
     output:
         sheet=report(
-            "results/report/sheets/{dataset}/{controlnet}/{selection}.png",
+            "results/report/sheets/{dataset}/{generator}/{selection}.png",
             caption="../resources/report/sheet.rst",
             category="Images",
             labels={
                 "dataset": "{dataset}",
-                "controlnet": "{controlnet}",
+                "generator": "{generator}",
                 "selection": "{selection}",
             },
         ),
     log:
-        "logs/report_sheet/{dataset}/{controlnet}/{selection}.log",
+        "logs/report_sheet/{dataset}/{generator}/{selection}.log",
     benchmark:
-        "benchmarks/report_sheet/{dataset}/{controlnet}/{selection}.tsv"
+        "benchmarks/report_sheet/{dataset}/{generator}/{selection}.tsv"
     retries: 0
     localrule: True
     conda:
@@ -45,19 +45,19 @@ rule report_scores:
         unpack(get_judged),
     output:
         figure=report(
-            "results/report/scores/{dataset}/{controlnet}/{selection}.png",
+            "results/report/scores/{dataset}/{generator}/{selection}.png",
             caption="../resources/report/scores.rst",
             category="Selection",
             labels={
                 "dataset": "{dataset}",
-                "controlnet": "{controlnet}",
+                "generator": "{generator}",
                 "selection": "{selection}",
             },
         ),
     log:
-        "logs/report_scores/{dataset}/{controlnet}/{selection}.log",
+        "logs/report_scores/{dataset}/{generator}/{selection}.log",
     benchmark:
-        "benchmarks/report_scores/{dataset}/{controlnet}/{selection}.tsv"
+        "benchmarks/report_scores/{dataset}/{generator}/{selection}.tsv"
     retries: 0
     localrule: True
     conda:
@@ -76,23 +76,23 @@ rule report_scores:
 rule report_extremes:
     """Show the best, middle and worst synthetic images by each score."""
     input:
-        scores="results/{dataset}/{controlnet}/scores/{features}.csv",
+        scores="results/{dataset}/{generator}/scores/{features}.csv",
         labels=f"results/{GENERATED}/labels.csv",
     output:
         sheet=report(
-            "results/report/extremes/{dataset}/{controlnet}/{features}.png",
+            "results/report/extremes/{dataset}/{generator}/{features}.png",
             caption="../resources/report/extremes.rst",
             category="Selection",
             labels={
                 "dataset": "{dataset}",
-                "controlnet": "{controlnet}",
+                "generator": "{generator}",
                 "selection": "best, middle, worst ({features})",
             },
         ),
     log:
-        "logs/report_extremes/{dataset}/{controlnet}/{features}.log",
+        "logs/report_extremes/{dataset}/{generator}/{features}.log",
     benchmark:
-        "benchmarks/report_extremes/{dataset}/{controlnet}/{features}.tsv"
+        "benchmarks/report_extremes/{dataset}/{generator}/{features}.tsv"
     retries: 0
     localrule: True
     conda:
@@ -112,20 +112,20 @@ rule report_extremes:
 rule report_metrics:
     """Put the metrics of one set of synthetic images in a table."""
     input:
-        metrics=get_of_set("features", "results/{dataset}/{controlnet}/metrics/{name}.yaml"),
+        metrics=get_of_set("features", "results/{dataset}/{generator}/metrics/{name}.yaml"),
     output:
-        csv="results/report/metrics/{dataset}/{controlnet}.csv",
-        markdown="results/report/metrics/{dataset}/{controlnet}.md",
+        csv="results/report/metrics/{dataset}/{generator}.csv",
+        markdown="results/report/metrics/{dataset}/{generator}.md",
         html=report(
-            "results/report/metrics/{dataset}/{controlnet}.html",
+            "results/report/metrics/{dataset}/{generator}.html",
             caption="../resources/report/metrics.rst",
             category="Metrics",
-            labels={"dataset": "{dataset}", "controlnet": "{controlnet}"},
+            labels={"dataset": "{dataset}", "generator": "{generator}"},
         ),
     log:
-        "logs/report_metrics/{dataset}/{controlnet}.log",
+        "logs/report_metrics/{dataset}/{generator}.log",
     benchmark:
-        "benchmarks/report_metrics/{dataset}/{controlnet}.tsv"
+        "benchmarks/report_metrics/{dataset}/{generator}.tsv"
     retries: 0
     localrule: True
     conda:
@@ -231,9 +231,7 @@ rule summary:
     params:
         configfiles=get_configfiles(),
         datasets=[{"dataset": entry["dataset"]} for entry in REPORTED],
-        sets=[
-            {"dataset": entry["dataset"], "controlnet": entry["controlnet"]} for entry in REPORTED
-        ],
+        sets=[{"dataset": entry["dataset"], "generator": entry["generator"]} for entry in REPORTED],
         selections=SELECTED,
         metrics=MEASURED,
         arms=ARMS,

@@ -3,12 +3,12 @@
 # What the report is about: every selection and feature model of every set, and the mixes against
 # which the others are held: the real images once, and nothing else, where an experiment has them.
 SELECTED = [
-    {"dataset": entry["dataset"], "controlnet": entry["controlnet"], "selection": name}
+    {"dataset": entry["dataset"], "generator": entry["generator"], "selection": name}
     for entry in REPORTED
     for name in entry["selections"]
 ]
 MEASURED = [
-    {"dataset": entry["dataset"], "controlnet": entry["controlnet"], "features": name}
+    {"dataset": entry["dataset"], "generator": entry["generator"], "features": name}
     for entry in REPORTED
     for name in entry["features"]
 ]
@@ -30,12 +30,12 @@ BASELINES = [
 
 def get_judged(wildcards):
     """What a selection did to a set: plan, images, what was kept, and the scores to show it by."""
-    root = f"results/{wildcards.dataset}/{wildcards.controlnet}"
+    root = f"results/{wildcards.dataset}/{wildcards.generator}"
     selection = config["selections"][wildcards.selection]
     features = [*features_of(selection), *get_set(wildcards)["features"]][0]
     return {
         "plan": f"{root}/plan.csv",
-        "generated": f"results/generated/{wildcards.dataset}/{wildcards.controlnet}/manifest.csv",
+        "generated": f"results/generated/{wildcards.dataset}/{wildcards.generator}/manifest.csv",
         "selected": f"{root}/selected/{wildcards.selection}.csv",
         "scores": f"{root}/scores/{features}.csv",
     }
@@ -56,7 +56,7 @@ def get_arms_of(file):
 
 
 def get_arm_names(wildcards):
-    names = ("controlnet", "selection", "mix", "seed")
+    names = ("generator", "selection", "mix", "seed")
     return [{name: arm[name] for name in names} for arm in arms_of(wildcards)]
 
 
@@ -77,11 +77,11 @@ def get_figures():
     figures = get_trained("results/report/curves/{dataset}/{trainer}.png")
     figures += get_trained("results/report/arms/{dataset}/{trainer}.png")
     for kind in ("sheets", "scores"):
-        pattern = f"results/report/{kind}/{{dataset}}/{{controlnet}}/{{selection}}.png"
+        pattern = f"results/report/{kind}/{{dataset}}/{{generator}}/{{selection}}.png"
         figures += [pattern.format(**entry) for entry in SELECTED]
-    extremes = "results/report/extremes/{dataset}/{controlnet}/{features}.png"
+    extremes = "results/report/extremes/{dataset}/{generator}/{features}.png"
     figures += [extremes.format(**entry) for entry in MEASURED]
-    figures += get_reported_sets("results/report/metrics/{dataset}/{controlnet}.html")
+    figures += get_reported_sets("results/report/metrics/{dataset}/{generator}.html")
     figures.append("results/report/gallery.html")
     return figures
 
@@ -91,7 +91,7 @@ def get_report():
     tables = []
     for suffix in ("csv", "md"):
         tables += get_trained(f"results/report/arms/{{dataset}}/{{trainer}}.{suffix}")
-        tables += get_reported_sets(f"results/report/metrics/{{dataset}}/{{controlnet}}.{suffix}")
+        tables += get_reported_sets(f"results/report/metrics/{{dataset}}/{{generator}}.{suffix}")
     pages = ["results/report/summary.md", "results/report/summary.html"]
     return [*get_figures(), *tables, *pages] if ARMS else []
 
@@ -105,10 +105,10 @@ def get_study_reports():
 
 def get_summary_inputs():
     """What the summary counts, and every figure and table, so that it is the last thing made."""
-    root = "results/{dataset}/{controlnet}"
+    root = "results/{dataset}/{generator}"
     return {
         "real": [f"results/real/{entry['dataset']}/train/manifest.csv" for entry in REPORTED],
-        "generated": get_reported_sets("results/generated/{dataset}/{controlnet}/manifest.csv"),
+        "generated": get_reported_sets("results/generated/{dataset}/{generator}/manifest.csv"),
         "selected": [f"{root}/selected/{{selection}}.csv".format(**entry) for entry in SELECTED],
         "metrics": [f"{root}/metrics/{{features}}.yaml".format(**entry) for entry in MEASURED],
         "models": get_models(),
@@ -129,7 +129,7 @@ def get_gallery_sets():
     return [
         {
             "dataset": entry["dataset"],
-            "controlnet": entry["controlnet"],
+            "generator": entry["generator"],
             "task": config["datasets"][entry["dataset"]]["task"],
             "classes": config["datasets"][entry["dataset"]]["classes"],
             "selections": {name: config["selections"][name] for name in entry["selections"]},
@@ -142,7 +142,7 @@ def get_gallery_sets():
 def get_gallery_scores():
     """The scores of every set, in the order of `get_gallery_sets`."""
     return [
-        f"results/{entry['dataset']}/{entry['controlnet']}/scores/{name}.csv"
+        f"results/{entry['dataset']}/{entry['generator']}/scores/{name}.csv"
         for entry in REPORTED
         for name in get_gallery_features(entry)
     ]

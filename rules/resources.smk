@@ -57,7 +57,7 @@ def get_condition_minutes(wildcards, input, attempt):
 
 
 def get_vary_minutes(wildcards, input, attempt):
-    maps = table_rows(input.conditions) * get_controlnet(wildcards)["variants"]
+    maps = table_rows(input.conditions) * get_generator(wildcards)["variants"]
     return attempt * image_minutes("vary", maps)
 
 
@@ -86,7 +86,7 @@ def shard_rows(plan):
 
 
 def get_generation_minutes(wildcards, input, attempt):
-    steps = get_controlnet(wildcards)["steps"]
+    steps = get_generator(wildcards)["steps"]
     return attempt * generation_minutes(shard_rows(input.plan), steps, get_size(wildcards))
 
 

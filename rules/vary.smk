@@ -9,9 +9,9 @@ rule vary:
         sources=f"{VARIED}/sources.csv",
         rejected=f"{VARIED}/rejected.csv",
     log:
-        "logs/vary/{dataset}/{controlnet}.log",
+        "logs/vary/{dataset}/{generator}.log",
     benchmark:
-        "benchmarks/vary/{dataset}/{controlnet}.tsv"
+        "benchmarks/vary/{dataset}/{generator}.tsv"
     conda:
         "../envs/condition.yaml"
     threads: 2
@@ -20,9 +20,9 @@ rule vary:
         runtime=get_vary_minutes,
     params:
         folder=lambda wildcards: VARIED.format(**dict(wildcards.items())),
-        settings=lambda wildcards: config["variations"][get_controlnet(wildcards)["variation"]],
+        settings=lambda wildcards: config["variations"][get_generator(wildcards)["variation"]],
         extractor=get_extractor,
-        variants=lambda wildcards: get_controlnet(wildcards)["variants"],
+        variants=lambda wildcards: get_generator(wildcards)["variants"],
         seed=config["seed"],
         version=STAGE["vary"],
     script:

@@ -7,7 +7,7 @@ from cia.runtime.jobs import run
 def main(job):
     from cia.generation.checking import check_generator
 
-    key = f"controlnets.{job.wildcards.controlnet}"
+    key = f"generators.{job.wildcards.generator}"
     write_yaml(job.output[0], check_generator(job.params.settings, job.params.size, key))
 
 

@@ -19,7 +19,7 @@ def main(job):
     store = Store(Path(job.resources.store)) if job.resources.get("store") else None
     if store:
         store.require_writable()  # before models are loaded
-    settings, key = job.params.settings, f"controlnets.{job.wildcards.controlnet}"
+    settings, key = job.params.settings, f"generators.{job.wildcards.generator}"
     models = find_models(settings, key)
     images, shard = Path(job.params.folder) / "images", job.wildcards.shard
     forget(images, shard)

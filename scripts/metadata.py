@@ -10,7 +10,7 @@ def main(job):
     names = job.params.features
     selected = zip(job.params.selections.items(), job.input.selected, strict=True)
     metadata = gather_metadata(
-        name={"dataset": job.wildcards.dataset, "controlnet": job.wildcards.controlnet},
+        name={"dataset": job.wildcards.dataset, "generator": job.wildcards.generator},
         settings=job.params.generation,
         plan=read_table(job.input.plan, "plan", ["source"]),
         metrics=dict(zip(names, map(read_yaml, job.input.metrics), strict=True)),

@@ -11,10 +11,10 @@ from cia.tables import read_table
 def main(job):
     metrics = [read_yaml(path) for path in job.input.metrics]
     arms = collect_arms(job.params.arms, metrics)
-    labels = {(arm.mix, arm.controlnet, arm.selection): arm.label for arm in arms}
+    labels = {(arm.mix, arm.generator, arm.selection): arm.label for arm in arms}
     runs = [
         Run(
-            label=labels[arm["mix"], arm["controlnet"], arm["selection"]],
+            label=labels[arm["mix"], arm["generator"], arm["selection"]],
             curves=read_table(path),
             steps=content["steps"] // content["epochs"],
             best_epoch=content["best_epoch"],

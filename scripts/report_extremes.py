@@ -17,7 +17,7 @@ def main(job):
     )
     title = "Best, middle and worst synthetic images by each score"
     names = job.wildcards
-    subtitle = f"{names.dataset}, {names.controlnet}, features {names.features}."
+    subtitle = f"{names.dataset}, {names.generator}, features {names.features}."
     draw_sheet(job.output.sheet, title, subtitle, rows, describe(title, job.input), HEADERS)
 
 

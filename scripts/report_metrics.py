@@ -21,7 +21,7 @@ _NOTES = [
 
 def main(job):
     table = metric_rows([read_yaml(path) for path in job.input.metrics])
-    title = f"Synthetic against real images: {job.wildcards.dataset}, {job.wildcards.controlnet}"
+    title = f"Synthetic against real images: {job.wildcards.dataset}, {job.wildcards.generator}"
     parts = [_INTRODUCTION, metric_cells(table), _NOTES]
     write_report_table(job.output.csv, table)
     write_text(job.output.markdown, markdown_page(title, parts))

@@ -26,7 +26,7 @@ def main(job):
         read_table(job.input.selected, "selected")["id"],
     )
     title = f"Selection {job.wildcards.selection} keeps {keeps_words(images)}"
-    subtitle = f"{job.wildcards.dataset}, {job.wildcards.controlnet}"
+    subtitle = f"{job.wildcards.dataset}, {job.wildcards.generator}"
     cut = find_cut(images, settings)
     label = f"{score_words(step)}: {direction_words(step)}"
     about = describe(title, job.input)

@@ -44,7 +44,7 @@ def main(job):
         job.params.variants,
     )
     title = f"Selection {job.wildcards.selection} keeps {keeps_words(images)}"
-    subtitle = f"{job.wildcards.dataset}, {job.wildcards.controlnet}. {_rows_words(step)}"
+    subtitle = f"{job.wildcards.dataset}, {job.wildcards.generator}. {_rows_words(step)}"
     headers = OWN_MAPS if has_own_maps(images) else VARIATIONS
     draw_sheet(job.output.sheet, title, subtitle, rows, describe(title, job.input), headers)
 

@@ -43,7 +43,7 @@ def main(job):
 
 def features_of(job, arm):
     """What describes the synthetic images of an arm, by entry of the config's `features`."""
-    key = (arm["dataset"], arm["controlnet"])
+    key = (arm["dataset"], arm["generator"])
     sets = [tuple(entry) for entry in job.params.sets]
     if key not in sets:
         return {}

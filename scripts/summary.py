@@ -46,7 +46,7 @@ def main(job):
 
 
 def _key(entry):
-    return entry["dataset"], entry["controlnet"]
+    return entry["dataset"], entry["generator"]
 
 
 if "snakemake" in globals():

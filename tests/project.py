@@ -19,8 +19,8 @@ def small_config() -> dict:
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     config["datasets"]["digits"]["prepare"].update(COUNTS)
     config["datasets"]["digits_scenes"]["prepare"].update(COUNTS)
-    for controlnet in config["controlnets"].values():
-        controlnet.update(steps=2, variants=2)
+    for generator in config["generators"].values():
+        generator.update(steps=2, variants=2)
     for trainer in config["trainers"].values():
         trainer.update(steps=2)
     # a reader of labels of its own, so that the tests can change the trainer alone

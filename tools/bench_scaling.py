@@ -61,7 +61,7 @@ def config(n: int) -> dict:
     settings["datasets"] = {"big": {"task": "detection", "classes": CLASSES}}
     slots = {"color": ["red", "blue", "green", "black"], "place": ["town", "village", "street"]}
     settings["prompts"]["recolored"] |= {"slots": slots, "protect": CLASSES}
-    settings["controlnets"]["tiny_canny"]["variants"] = 1
+    settings["generators"]["tiny_canny"]["variants"] = 1
     first = settings["experiments"][0]
     settings["experiments"] = [first | {"dataset": "big", "judges": ["fidelity"]}]
     settings["judges"] = {"fidelity": settings["judges"]["fidelity"]}
@@ -283,7 +283,7 @@ def metadata() -> tuple[Inputs, Inputs, dict]:
         },
         {"metadata": str(GENERATED / "metadata.yaml")},
         {
-            "generation": settings_of("controlnets", "tiny_canny"),
+            "generation": settings_of("generators", "tiny_canny"),
             "features": ["tiny"],
             "selections": {"best_half": settings_of("selections", "best_half")},
         },

@@ -28,7 +28,7 @@ is laid over the demo's.
 To change a nested value for one run use a second small file, not `--config`, whose nested values
 arrive as text.
 
-The tables `datasets`, `conditions`, `variations`, `prompts`, `controlnets`, `features`, `judges`,
+The tables `datasets`, `conditions`, `variations`, `prompts`, `generators`, `features`, `judges`,
 `selections`, `mixes` and `trainers` name settings; `experiments` combines the names, and `studies`
 asks with them whether synthetic images help. A name stands in the paths of what it makes. A changed
 setting reruns what depends on it and nothing else; unused

@@ -1180,7 +1180,7 @@ function isAllowed(value) {
 }
 
 setTheme(savedTheme());
-options($("set"), data.sets.map((set, index) => [index, `${set.dataset} / ${set.controlnet}`]));
+options($("set"), data.sets.map((set, index) => [index, `${set.dataset} / ${set.generator}`]));
 $("controls").hidden = innerWidth <= 760;
 drawHistogram();
 listen();

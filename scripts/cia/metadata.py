@@ -38,9 +38,9 @@ def gather_metadata(
     Parameters
     ----------
     name : mapping
-        dataset and controlnet.
+        dataset and generator.
     settings : mapping
-        What the set was generated with: the controlnet's entry, its condition and its prompts.
+        What the set was generated with: the generator's entry, its condition and its prompts.
     plan : pandas.DataFrame
         The set's plan.
     metrics : mapping

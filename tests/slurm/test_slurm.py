@@ -57,7 +57,7 @@ def slow(project) -> None:
     project.config["datasets"]["digits"]["prepare"]["train"] = 10
     project.config["shards"] = 1
     project.config["batch_size"] = 2
-    project.config["controlnets"]["tiny_canny"]["steps"] = 15
+    project.config["generators"]["tiny_canny"]["steps"] = 15
 
 
 def images(project) -> dict[str, tuple[bytes, int]]:

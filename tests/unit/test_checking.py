@@ -29,7 +29,7 @@ def settings_for(model, controlnet=None, **changes):
 
 
 def check(settings, size=(64, 64)):
-    return check_generator(settings, size, "controlnets.mine")
+    return check_generator(settings, size, "generators.mine")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_another_kind_of_controlnet_is_an_error(copy):
 )
 def test_what_does_not_fit_is_named(copy, file, changes, message):
     edit_json(copy / file, **changes)
-    with pytest.raises(UserError, match=rf"controlnets.mine.\w+: .*{message}"):
+    with pytest.raises(UserError, match=rf"generators.mine.\w+: .*{message}"):
         check(settings_for(copy))
 
 
@@ -213,7 +213,7 @@ from cia.errors import UserError
 from cia.generation.repositories import find_repository
 for name, revision in json.loads(sys.argv[1]):
     try:
-        found = find_repository(name, revision, "model_index.json", "controlnets.mine.model")
+        found = find_repository(name, revision, "model_index.json", "generators.mine.model")
         found.read_json("unet/config.json")
         found.require_weights("unet", "diffusion_pytorch_model")
         print("found", found.commit)
@@ -235,8 +235,8 @@ def test_a_model_of_the_hub_is_looked_at_by_its_small_files(hub):
     models = [("me/tiny", None), ("me/tiny", Hub.commit), ("me/tiny", "v9"), ("me/other", None)]
     newest, pinned, revision, other = look(hub, *models)
     assert newest == pinned == f"found {Hub.commit}"
-    assert "controlnets.mine.model: 'me/tiny' has no revision 'v9' on the hub" in revision
-    assert "controlnets.mine.model: 'me/other' is no folder here and no model on the hub" in other
+    assert "generators.mine.model: 'me/tiny' has no revision 'v9' on the hub" in revision
+    assert "generators.mine.model: 'me/other' is no folder here and no model on the hub" in other
 
 
 def test_without_network_the_hub_s_cache_is_looked_at(hub):
@@ -244,7 +244,7 @@ def test_without_network_the_hub_s_cache_is_looked_at(hub):
     offline = hub | {"HF_HUB_OFFLINE": "1"}
     partial, unknown = look(offline, ("me/tiny", None), ("me/other", None))
     assert "has no unet/diffusion_pytorch_model.safetensors" in partial, "not fetched yet"
-    assert "set controlnets.mine.model to its folder" in unknown
+    assert "set generators.mine.model to its folder" in unknown
     cached = Path(hub["HF_HOME"], "hub/models--me--tiny/snapshots", Hub.commit, "unet")
     shutil.copy(Path(ROOT, "resources/tiny-sd/unet", WEIGHTS), cached)
     assert look(offline, ("me/tiny", None)) == [f"found {Hub.commit}"]

@@ -31,8 +31,8 @@ def change(config: dict, key: str, value) -> dict:
         ("sed", 1, ["unknown key 'sed'", "did you mean 'seed'"]),
         ("datasets.digits.tsk", 1, ["datasets.digits", "'tsk'", "'task'"]),
         ("datasets.digits.task", "boxes", ["datasets.digits.task", "detection, classification"]),
-        ("controlnets.tiny_canny.steps", 0, ["controlnets.tiny_canny.steps", "minimum of 1"]),
-        ("controlnets.tiny_canny.condition", "cany", ["conditions has no entry 'cany'", "'canny'"]),
+        ("generators.tiny_canny.steps", 0, ["generators.tiny_canny.steps", "minimum of 1"]),
+        ("generators.tiny_canny.condition", "cany", ["conditions has no entry 'cany'", "'canny'"]),
         ("selections.best_half.value", 1.5, ["selections.best_half.value", "maximum of 1"]),
         ("selections.best_half.methd", 1, ["selections.best_half", "'methd'", "'method'"]),
         ("prompts.recolored.kind", "poem", ["prompts.recolored.kind", "fixed, captions"]),
@@ -41,12 +41,12 @@ def change(config: dict, key: str, value) -> dict:
         ("datasets.report", {"task": "detection", "classes": ["a"]}, ["datasets.report"]),
         ("datasets.a/b", {"task": "detection", "classes": ["a"]}, ["a/b"]),
         ("seed", None, ["seed", "integer"]),
-        ("controlnets.tiny_warped.variation", "waped", ["variations has no entry", "'warped'"]),
+        ("generators.tiny_warped.variation", "waped", ["variations has no entry", "'warped'"]),
         ("variations.warped.max_overlap", 1, ["variations.warped", "'max_overlap'"]),
         ("variations.warped.elastic", 0.1, ["variations.warped.elastic", "maximum of 0.025"]),
         ("variations.warped.scale", [2, 1], ["variations.warped.scale", "smallest (2)"]),
         ("variations.recombined.objects", [3, 2], ["variations.recombined.objects"]),
-        ("controlnets.tiny_canny.guidance_scale", float("nan"), ["tiny_canny.guidance_scale: NaN"]),
+        ("generators.tiny_canny.guidance_scale", float("nan"), ["tiny_canny.guidance_scale: NaN"]),
         ("mixes.real.synthetic", float("inf"), ["mixes.real.synthetic: infinity"]),
         ("trainers.yolov8n.options.lr0", float("nan"), ["trainers.yolov8n.options.lr0: NaN"]),
         (
@@ -87,8 +87,8 @@ def change(config: dict, key: str, value) -> dict:
         ("datasets.digits.classes", ["one", False], ["classes.1", '"no"']),
         ("datasets.digits.classes", ["one", None], ["classes.1", "in quotes"]),
         ("datasets.digits.classes", ["one", 2], ["classes.1", "in quotes"]),
-        ("controlnets.tiny_canny.guidance_scale", "1e-1", ["tiny_canny.guidance_scale", "1.0e-3"]),
-        ("controlnets.tiny_canny.steps", 9.5, ["controlnets.tiny_canny.steps", "integer"]),
+        ("generators.tiny_canny.guidance_scale", "1e-1", ["tiny_canny.guidance_scale", "1.0e-3"]),
+        ("generators.tiny_canny.steps", 9.5, ["generators.tiny_canny.steps", "integer"]),
         ("datasets.models", {"task": "detection", "classes": ["a"]}, ["datasets.models"]),
         (
             "prompts.listed.templates",
@@ -96,11 +96,11 @@ def change(config: dict, key: str, value) -> dict:
             ["prompts.listed: templates[0]: no slot 'papr'"],
         ),
         (
-            "controlnets.tiny_canny.scheduler",
+            "generators.tiny_canny.scheduler",
             "UniPCMultistepSchedular",
-            ["controlnets.tiny_canny.scheduler", "did you mean 'UniPCMultistepScheduler'"],
+            ["generators.tiny_canny.scheduler", "did you mean 'UniPCMultistepScheduler'"],
         ),
-        ("controlnets.tiny_canny.scheduler", "DPMSolverSDEScheduler", ["images could not be"]),
+        ("generators.tiny_canny.scheduler", "DPMSolverSDEScheduler", ["images could not be"]),
         ("trainers.resnet.model", "resnet51", ["trainers.resnet.model", "'resnet50'"]),
         ("trainers.resnet.model", "resnet18.mine", ["trainers.resnet.model", "a1_in1k"]),
         ("features.tiny.model", "timm:botnet50ts_256", ["features.tiny.model", "no pretrained"]),
@@ -116,14 +116,14 @@ def change(config: dict, key: str, value) -> dict:
         ("trainers.yolov8n.options", {"optimizer": "adamv"}, ["optimizer 'adamv'", "adamw"]),
         ("trainers.yolov8n.steps", 401, ["trainers.yolov8n.steps: 401", "multiple of 10"]),
         (
-            "controlnets.tiny_recombined.prompts",
+            "generators.tiny_recombined.prompts",
             "recolored",
-            ["controlnets.tiny_recombined.prompts", "'recolored'", "captions", "{objects}"],
+            ["generators.tiny_recombined.prompts", "'recolored'", "captions", "{objects}"],
         ),
         (
-            "experiments.1.controlnets",
+            "experiments.1.generators",
             ["tiny_recombined"],
-            ["experiments.1.controlnets", "'recombine'", "classification", "'warp'"],
+            ["experiments.1.generators", "'recombine'", "classification", "'warp'"],
         ),
     ],
 )
@@ -183,7 +183,7 @@ def test_defaults_are_filled_in_and_the_original_is_left_alone(config):
     full = checked(config)
     assert full["seed"] == 0
     assert full["experiments"][0]["seeds"] == [0]
-    assert full["controlnets"]["tiny_canny"]["conditioning_scale"] == 1.0
+    assert full["generators"]["tiny_canny"]["conditioning_scale"] == 1.0
     assert full["prompts"]["recolored"]["negative"] == ""
     assert "seed" not in config
 

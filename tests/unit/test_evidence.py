@@ -490,7 +490,7 @@ def test_a_study_calls_the_distance_fid_by_the_model_and_not_by_the_entry_s_name
     job = SimpleNamespace(
         input=inputs, params=SimpleNamespace(sets=[("digits", "canny")], models=models)
     )
-    found = features_of(job, {"dataset": "digits", "controlnet": "canny"})
+    found = features_of(job, {"dataset": "digits", "generator": "canny"})
     measured = {name: results._measure(files, ids[:6], 0) for name, files in found.items()}
     assert "fid" in measured["pool3"] and "frechet_distance" not in measured["pool3"]
     assert "frechet_distance" in measured["inception"] and "fid" not in measured["inception"]

@@ -54,7 +54,7 @@ torch.set_num_threads(1)
 plan, settings, store, folder, shard, shards = sys.argv[1:]
 generate_shard(
     pd.read_pickle(plan), int(shard), int(shards), json.loads(settings), Path(folder), 4,
-    "controlnets.x", store=Store(Path(store)),
+    "generators.x", store=Store(Path(store)),
 )
 """
 
@@ -116,7 +116,7 @@ def whole(plan, settings, tmp_path_factory):
 
 def run(plan, settings, store, folder, shard=0, shards=1):
     return drawing.generate_shard(
-        plan, shard, shards, settings, folder, 16, "controlnets.x", store=store
+        plan, shard, shards, settings, folder, 16, "generators.x", store=store
     )
 
 

@@ -225,7 +225,7 @@ def test_page_is_the_same_each_time_and_holds_every_thumbnail(small_set, monkeyp
 def test_the_page_s_title_says_whose_images_it_shows(small_set):
     write_gallery("page.html", [small_set])
     head = Path("page.html").read_text(encoding="utf-8").partition("</title>")[0]
-    assert head.endswith(f"<title>CIA gallery: {small_set.dataset} / {small_set.controlnet}")
+    assert head.endswith(f"<title>CIA gallery: {small_set.dataset} / {small_set.generator}")
 
 
 def test_text_cannot_end_the_data(small_set):
@@ -270,7 +270,7 @@ def test_script_reads_what_the_rule_hands_it(small_set):
         write_table(f"{name}.csv", getattr(small_set, name), kind)
     for name, table in small_set.scores.items():
         write_table(f"{name}.csv", table)
-    fields = ("dataset", "controlnet", "task", "classes", "selections")
+    fields = ("dataset", "generator", "task", "classes", "selections")
     entry = {name: getattr(small_set, name) for name in fields}
     job = SimpleNamespace(
         input=InputFiles(

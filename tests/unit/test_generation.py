@@ -94,9 +94,7 @@ def settings_for(folder, **changes):
 
 
 def generate(plan, settings, folder, shard=0, shards=1, batch_size=4):
-    return drawing.generate_shard(
-        plan, shard, shards, settings, folder, batch_size, "controlnets.x"
-    )
+    return drawing.generate_shard(plan, shard, shards, settings, folder, batch_size, "generators.x")
 
 
 def pixels(table):
@@ -329,7 +327,7 @@ def test_what_the_key_depends_on(plan, sd, tmp_path):
 def test_compiled_networks_make_images_of_their_own(plan, sd, made, tmp_path, monkeypatch):
     """They round otherwise; pruning knows both, and keys of other images say nothing of it."""
     monkeypatch.setattr(drawing, "compile_networks", lambda pipe: None)  # takes minutes
-    folder, key = tmp_path / "images", "controlnets.x"
+    folder, key = tmp_path / "images", "generators.x"
     shutil.copytree(Path(made["image"].iloc[0]).parent, folder)
     plain, models = contents(folder), drawing.find_models(sd, key)
     drawing.generate_shard(plan, 0, 1, sd, folder, 4, key, compiled=True)
@@ -410,7 +408,7 @@ def test_values_that_are_no_numbers_are_an_error(plan, sd, tmp_path):
     weights = load_file(path)
     weights["decoder.conv_out.bias"][0] = float("nan")
     save_file(weights, path, metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"ünï. 0_v000: .* set controlnets.x.dtype to bfloat16"):
+    with pytest.raises(UserError, match=r"ünï. 0_v000: .* set generators.x.dtype to bfloat16"):
         generate(plan[:1], settings_for(folder), tmp_path / "images", batch_size=2)
     assert not list((tmp_path / "images").iterdir())
 
@@ -418,12 +416,12 @@ def test_values_that_are_no_numbers_are_an_error(plan, sd, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "./nowhere"}, r"controlnets.x.model: there is no folder './nowhere'"),
-        ({"controlnet": "/no/where"}, r"controlnets.x.controlnet: there is no folder"),
+        ({"model": "./nowhere"}, r"generators.x.model: there is no folder './nowhere'"),
+        ({"controlnet": "/no/where"}, r"generators.x.controlnet: there is no folder"),
         ({"controlnet_subfolder": "unet"}, "holds a UNet2DConditionModel"),
         ({"controlnet_subfolder": "other"}, "config.json is missing"),
         ({"scheduler": "UniPC"}, "no scheduler 'UniPC'; there are .*UniPCMultistepScheduler"),
-        ({"scheduler": "DPMSolverSDEScheduler"}, "controlnets.x.scheduler"),
+        ({"scheduler": "DPMSolverSDEScheduler"}, "generators.x.scheduler"),
     ],
 )
 def test_a_wrong_setting_is_named(plan, sd, tmp_path, change, message):
@@ -434,7 +432,7 @@ def test_a_wrong_setting_is_named(plan, sd, tmp_path, change, message):
 def test_an_unreachable_hub_names_the_key(plan, sd, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     for key in ("model", "controlnet"):
-        with pytest.raises(UserError, match=rf"set controlnets.x.{key} to its folder"):
+        with pytest.raises(UserError, match=rf"set generators.x.{key} to its folder"):
             generate(plan[:1], {**sd, key: "someone/no-such-model"}, tmp_path)
 
 
@@ -498,7 +496,7 @@ def test_script(plan, sd, tmp_path, monkeypatch):
         input=SimpleNamespace(plan=plan_file),
         output=SimpleNamespace(shard=out, models=models),
         params=SimpleNamespace(folder=str(tmp_path / "set"), shards=1, settings=sd),
-        wildcards=SimpleNamespace(shard="0", controlnet="x"),
+        wildcards=SimpleNamespace(shard="0", generator="x"),
         resources=Resources(batch_size=4),
     )
     runpy.run_path(str(ROOT / "scripts" / "generate.py"))["main"](job)

@@ -15,7 +15,7 @@ from cia.files import read_yaml
 from cia.filtering import select
 from cia.metadata import gather_metadata, write_metadata
 
-NAME = {"dataset": "birds", "controlnet": "canny"}
+NAME = {"dataset": "birds", "generator": "canny"}
 
 
 def peer_package() -> Path:

@@ -102,7 +102,7 @@ def test_a_split_without_labeled_pictures_is_an_error_that_names_it(sources):
 
 
 def test_synthetic_images_without_a_set_of_them_are_an_error(sources):
-    with pytest.raises(UserError, match="needs a controlnet and a selection"):
+    with pytest.raises(UserError, match="needs a generator and a selection"):
         choose_entries(sources[0], None, {**PLAIN, "synthetic": 1.0}, seed=0)
 
 

@@ -25,7 +25,7 @@ def config(tmp_path, monkeypatch):
 
 def use_everything(config):
     """A detection experiment with a model of each kind, from the hub where there is one."""
-    generator = config["controlnets"]["tiny_canny"]
+    generator = config["generators"]["tiny_canny"]
     generator.update(model=SD, controlnet=CONTROLNET, controlnet_subfolder=None, condition="other")
     config["conditions"]["other"] = {"extractor": "yolo_segmentation", "size": [64, 64]}
     config["judges"]["agreement"] = {"kind": "text_agreement", "model": "openai/clip-vit-base"}
@@ -68,14 +68,14 @@ def test_what_hub_and_libraries_have_is_accepted(config):
 @pytest.mark.parametrize(
     "table, name, change, words",
     [
-        ("controlnets", "tiny_canny", {"model": "./nowhere"}, ["model: there is no folder"]),
-        ("controlnets", "tiny_canny", {"model": "models/sd/1.5"}, ["there is no folder"]),
-        ("controlnets", "tiny_canny", {"model": "sd15"}, ["a hub id (owner/name)"]),
-        ("controlnets", "tiny_canny", {"model": "~/sd"}, ["'~' stands for nothing here"]),
-        ("controlnets", "tiny_canny", {"model": "resources"}, ["resources/model_index.json does"]),
-        ("controlnets", "tiny_canny", {"controlnet": "/no/where"}, ["controlnet: there is no"]),
-        ("controlnets", "tiny_canny", {"model": "sd.safetensors"}, ["there is no file"]),
-        ("controlnets", "tiny_canny", {"model": "model.ckpt"}, ["there is no file"]),
+        ("generators", "tiny_canny", {"model": "./nowhere"}, ["model: there is no folder"]),
+        ("generators", "tiny_canny", {"model": "models/sd/1.5"}, ["there is no folder"]),
+        ("generators", "tiny_canny", {"model": "sd15"}, ["a hub id (owner/name)"]),
+        ("generators", "tiny_canny", {"model": "~/sd"}, ["'~' stands for nothing here"]),
+        ("generators", "tiny_canny", {"model": "resources"}, ["resources/model_index.json does"]),
+        ("generators", "tiny_canny", {"controlnet": "/no/where"}, ["controlnet: there is no"]),
+        ("generators", "tiny_canny", {"model": "sd.safetensors"}, ["there is no file"]),
+        ("generators", "tiny_canny", {"model": "model.ckpt"}, ["there is no file"]),
         ("conditions", "other", {"model": "yolo11n-sgm.pt"}, ["'yolo11n-seg.pt'"]),
         ("conditions", "other", {"model": "yolo11n.pt"}, ["finds no masks", "'yolo11n-seg.pt'"]),
         ("conditions", "other", {"model": "./x", "filename": "a.pt"}, ["there is no folder './x'"]),
@@ -102,7 +102,7 @@ def test_a_model_that_is_not_there_is_named(config, table, name, change, words):
 
 
 def test_files_of_entries_that_nothing_uses_cost_nothing(config):
-    config["controlnets"]["unused"] = config["controlnets"]["tiny_canny"] | {"model": "./gone"}
+    config["generators"]["unused"] = config["generators"]["tiny_canny"] | {"model": "./gone"}
     config["trainers"]["unused"] = config["trainers"]["yolov8n"] | {"model": "gone.pt"}
     ready(config)
 
@@ -141,7 +141,7 @@ def test_a_single_file_is_answered_with_a_line_that_makes_a_folder_of_it(
     assert weight in str(NAMES), "a name that diffusers itself tells families by"
     assert hasattr(getattr(diffusers, kind), "from_single_file")
     save_weights(tmp_path / "my model.safetensors", weight)
-    config["controlnets"]["tiny_canny"]["model"] = "my model.safetensors"
+    config["generators"]["tiny_canny"]["model"] = "my model.safetensors"
     with pytest.raises(UserError) as error:
         ready(config)
     line = next(line for line in str(error.value).splitlines() if "python -c" in line)
@@ -160,13 +160,13 @@ def test_a_single_file_is_answered_with_a_line_that_makes_a_folder_of_it(
 )
 def test_a_single_file_that_is_none_says_so(config, tmp_path, content, words):
     (tmp_path / "sd.safetensors").write_bytes(content)
-    config["controlnets"]["tiny_canny"]["model"] = "sd.safetensors"
+    config["generators"]["tiny_canny"]["model"] = "sd.safetensors"
     with pytest.raises(UserError, match=words):
         ready(config)
 
 
 def test_names_are_wrong_wherever_they_stand_and_are_all_listed(config):
     config["trainers"]["unused"] = config["trainers"]["resnet"] | {"model": "resnet51"}
-    config["controlnets"]["tiny_warped"]["scheduler"] = "DIM"
+    config["generators"]["tiny_warped"]["scheduler"] = "DIM"
     with pytest.raises(UserError, match=r"(?s)tiny_warped.scheduler.*trainers.unused.model"):
         checked(config)

@@ -10,7 +10,7 @@ from cia.progress import QUIET_JOBS, Progress, Reading, log_epoch, read_progress
 from cia.runtime import monitor
 from cia.runtime.monitor import Monitor, Steps, clock
 
-GENERATE = {"dataset": "digits", "controlnet": "canny"}
+GENERATE = {"dataset": "digits", "generator": "canny"}
 
 
 class Terminal(io.StringIO):

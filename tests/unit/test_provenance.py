@@ -140,7 +140,7 @@ def config():
 
 def test_the_config_of_results_has_what_experiments_name(config):
     used = used_config(config)
-    assert set(used["controlnets"]) == {"tiny_canny"} and set(used["conditions"]) == {"canny"}
+    assert set(used["generators"]) == {"tiny_canny"} and set(used["conditions"]) == {"canny"}
     assert set(used["trainers"]) == {"yolov8n", "resnet"} and set(used["prompts"]) == {"recolored"}
     one = {**deepcopy(config), "experiments": config["experiments"][1:]}
     used = used_config(one)

@@ -140,7 +140,7 @@ def sheet_job(inputs, output, **params):
         "rows": 4,
         "variants": 3,
     } | params
-    names = {"dataset": "digits", "controlnet": "tiny", "selection": "best_half"}
+    names = {"dataset": "digits", "generator": "tiny", "selection": "best_half"}
     return job(inputs, {"sheet": output}, params, names)
 
 
@@ -262,7 +262,7 @@ def test_a_sequence_with_weighted_scores_is_drawn(digit_set):
     write_table("selected.csv", kept, "selected")
     report_sheet.main(sheet_job(digit_set, "sheet.png", settings=settings))
     inputs = {name: digit_set[name] for name in ("plan", "generated", "selected", "scores")}
-    names = {"dataset": "digits", "controlnet": "tiny", "selection": "best"}
+    names = {"dataset": "digits", "generator": "tiny", "selection": "best"}
     report_scores.main(job(inputs, {"figure": "scores.png"}, {"settings": settings}, names))
 
 
@@ -393,7 +393,7 @@ def test_bins_of_equal_scores():
 
 def test_score_histogram_is_deterministic(digit_set):
     inputs = {name: digit_set[name] for name in ("plan", "generated", "selected", "scores")}
-    names = {"dataset": "digits", "controlnet": "tiny", "selection": "best_half"}
+    names = {"dataset": "digits", "generator": "tiny", "selection": "best_half"}
     for name in ("a.png", "b.png"):
         report_scores.main(job(inputs, {"figure": name}, {"settings": TOP_P}, names))
     assert digest_file("a.png") == digest_file("b.png")
@@ -485,7 +485,7 @@ def test_metric_table_is_the_same_in_all_three_forms(tmp_path):
     value = {"value": 3.14159265358979, "direction": "lower", "warning": "n < d | <b>"}
     write_yaml(tmp_path / "tiny.yaml", metric_file(frechet_distance=value))
     outputs = {name: tmp_path / f"m.{name}" for name in ("csv", "markdown", "html")}
-    names = {"dataset": "d", "controlnet": "c"}
+    names = {"dataset": "d", "generator": "c"}
     report_metrics.main(job({"metrics": [tmp_path / "tiny.yaml"]}, outputs, {}, names))
     assert read_table(outputs["csv"])["value"].tolist() == [3.14159265358979]
     page = Rows()
@@ -502,7 +502,7 @@ def test_a_page_of_metrics_says_what_floor_and_matched_are_and_which_to_look_at(
     value = {"value": 3.0, "floor": 1.0, "matched": 2.0, "direction": "lower"}
     write_yaml(tmp_path / "tiny.yaml", metric_file(frechet_distance=value))
     outputs = {name: tmp_path / f"m.{name}" for name in ("csv", "markdown", "html")}
-    names = {"dataset": "d", "controlnet": "c"}
+    names = {"dataset": "d", "generator": "c"}
     report_metrics.main(job({"metrics": [tmp_path / "tiny.yaml"]}, outputs, {}, names))
     for name in ("markdown", "html"):
         page = outputs[name].read_text()
@@ -527,8 +527,8 @@ def test_pages_escape_their_cells():
 # arms
 
 
-def trained(mix, seed, value, controlnet=NONE, selection=NONE, synthetic=0):
-    arm = {"mix": mix, "controlnet": controlnet, "selection": selection, "seed": seed}
+def trained(mix, seed, value, generator=NONE, selection=NONE, synthetic=0):
+    arm = {"mix": mix, "generator": generator, "selection": selection, "seed": seed}
     copies = 60 * (mix == "classical")
     counts = {"train_real": 60, "train_synthetic": synthetic, "train_classical": copies}
     counts |= {"val": 40, "test": 200}
@@ -539,7 +539,7 @@ def trained(mix, seed, value, controlnet=NONE, selection=NONE, synthetic=0):
 def models(seeds=4):
     rng = np.random.default_rng(5)
     found = []
-    for mix, controlnet, selection, synthetic, level in (
+    for mix, generator, selection, synthetic, level in (
         ("plus", "canny", "all", 60, 0.5),
         ("real", NONE, NONE, 0, 0.4),
         ("twice", NONE, NONE, 0, 0.45),
@@ -547,7 +547,7 @@ def models(seeds=4):
     ):
         for seed in range(seeds):
             value = float(level + rng.normal(0, 0.02))
-            found.append(trained(mix, seed, value, controlnet, selection, synthetic))
+            found.append(trained(mix, seed, value, generator, selection, synthetic))
     return found
 
 
@@ -668,7 +668,7 @@ def test_summary_counts_and_compares(digit_set):
     write_yaml("short.yaml", {"synthetic_asked": 60, "train_synthetic": 7})
     write_yaml("m.yaml", metric_file(fid={"value": 12.3, "direction": "lower"}))
     write_yaml("labels.yaml", {"pictures": 4, "classes": {"one": 1200, "two": 2}, "backgrounds": 0})
-    set_ = {"dataset": "digits", "controlnet": "canny"}
+    set_ = {"dataset": "digits", "generator": "canny"}
     inputs = {
         "labels": ["labels.yaml"] * 3,
         "real": [digit_set["real"]],
@@ -749,7 +749,7 @@ def test_summary_says_where_nothing_was_learned(tmp_path, values, words):
 
 
 def test_summary_says_which_training_sets_got_too_few_images():
-    arm = {"dataset": "parts", "controlnet": "canny", "selection": "strict", "mix": "plus"}
+    arm = {"dataset": "parts", "generator": "canny", "selection": "strict", "mix": "plus"}
     assert shortage(arm, {"synthetic_asked": 23, "train_synthetic": 23}) == ""
     words = shortage(arm, {"synthetic_asked": 23, "train_synthetic": 0})
     assert "plus of parts asks for 23 synthetic images, and the selection strict kept 0" in words

@@ -32,20 +32,20 @@ CLASSICAL = {
 @pytest.fixture
 def config():
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    config["controlnets"]["tiny_canny"]["variants"] = 8
-    config["controlnets"]["tiny_warped"]["variants"] = 4
+    config["generators"]["tiny_canny"]["variants"] = 8
+    config["generators"]["tiny_warped"]["variants"] = 4
     config["studies"] = {
         "few": {
             "dataset": "digits",
             "real": 20,
             "curve": [10, 80],
             "seeds": [3, 5],
-            "controlnet": "tiny_canny",
+            "generator": "tiny_canny",
             "others": ["tiny_warped"],
             "ratio": 2,
             "ratios": [0.5, 2, 4],
             "selections": ["best_half"],
-            "filtered": [{"controlnet": "tiny_warped", "selection": "best_half"}],
+            "filtered": [{"generator": "tiny_warped", "selection": "best_half"}],
             "classical": {"flip": 0},
             "features": ["tiny"],
             "judges": ["classifier"],
@@ -106,7 +106,7 @@ def test_studies_leave_experiments_and_their_report_alone(config):
     full = checked(config)
     assert arms(full) == arms(checked(without))
     assert generated_sets(full) == generated_sets(checked(without))
-    names = {(entry["dataset"], entry["controlnet"]) for entry in study_sets(full)}
+    names = {(entry["dataset"], entry["generator"]) for entry in study_sets(full)}
     assert names == {
         (subset("few", 20, draw), name) for draw in (3, 5) for name in ("tiny_canny", "tiny_warped")
     }
@@ -117,7 +117,7 @@ def test_provenance_knows_what_a_study_names(config):
     config["experiments"] = []
     used = used_config(checked(config))
     assert set(used["trainers"]) == {"resnet"} and set(used["datasets"]) == {"digits"}
-    assert set(used["controlnets"]) == {"tiny_canny", "tiny_warped"}
+    assert set(used["generators"]) == {"tiny_canny", "tiny_warped"}
 
 
 def test_a_learning_curve_has_n_and_twice_n():
@@ -134,12 +134,12 @@ def test_a_learning_curve_has_n_and_twice_n():
         ("ratio", 5, ["ratio of 5", "4 `variants`", "'tiny_warped'"]),
         (
             "filtered",
-            [{"controlnet": "tiny_canny", "selection": "best_half"}],
+            [{"generator": "tiny_canny", "selection": "best_half"}],
             ["studies.few.filtered", "put 'best_half' into `selections`"],
         ),
         (
             "filtered",
-            [{"controlnet": "tiny_recombined", "selection": "best_half"}],
+            [{"generator": "tiny_recombined", "selection": "best_half"}],
             ["studies.few.filtered", "'tiny_recombined' is none of `others`"],
         ),
         ("others", ["tiny_canny"], ["studies.few.others", "take it out of `others`"]),
@@ -148,7 +148,7 @@ def test_a_learning_curve_has_n_and_twice_n():
         ("selections", ["faithful"], ["'faithful' goes by 'condition_fidelity'", "`judges`"]),
         ("selections", ["best"], ["studies.few.selections", "'best'"]),
         ("curve", [99999], ["studies.few", "99999 real images", "datasets.digits.prepare.train"]),
-        ("controlnet", "tiny", ["studies.few.controlnet", "'tiny'"]),
+        ("generator", "tiny", ["studies.few.generator", "'tiny'"]),
         ("ratio", 3, ["'best_half' keeps 40 of 80 images of 'tiny_warped'", "fewer than the 60"]),
         ("sead", 1, ["studies.few", "'sead'", "'seeds'"]),
     ],
@@ -198,7 +198,7 @@ def test_names_that_a_study_takes_are_not_free(config, table, name):
 
 def test_a_pair_s_keys_may_come_in_any_order(config):
     names = [arm["name"] for arm in study_arms(checked(config))]
-    config["studies"]["few"]["filtered"] = [{"selection": "best_half", "controlnet": "tiny_warped"}]
+    config["studies"]["few"]["filtered"] = [{"selection": "best_half", "generator": "tiny_warped"}]
     assert [arm["name"] for arm in study_arms(checked(config))] == names
 
 

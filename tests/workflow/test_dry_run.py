@@ -37,9 +37,9 @@ def test_the_graph_is_drawn_whole(project):
 
 
 def test_a_mistake_in_the_config_stops_before_any_job(project):
-    project.config["controlnets"]["tiny_canny"]["guidance_scal"] = 3
+    project.config["generators"]["tiny_canny"]["guidance_scal"] = 3
     output = project.snakemake("--dry-run", fails=True)
-    assert "controlnets.tiny_canny: unknown key 'guidance_scal'" in output
+    assert "generators.tiny_canny: unknown key 'guidance_scal'" in output
     assert "guidance_scale" in output and "Traceback" not in output
 
 
@@ -52,9 +52,9 @@ def test_a_folder_that_is_not_there_stops_before_any_job(project):
 
 
 def test_a_model_that_is_not_there_stops_before_any_job(project):
-    project.config["controlnets"]["tiny_canny"]["model"] = "resources/gone/"
+    project.config["generators"]["tiny_canny"]["model"] = "resources/gone/"
     output = project.snakemake("--dry-run", fails=True)
-    assert "controlnets.tiny_canny.model: there is no folder 'resources/gone/'" in output
+    assert "generators.tiny_canny.model: there is no folder 'resources/gone/'" in output
     assert "Job stats" not in output and "Traceback" not in output
 
 

@@ -106,6 +106,6 @@ def test_a_cluster_job_s_own_snakemake_looks_at_nothing(copy_of_finished):
     """A stat of every file by every job would keep a shared file system busy."""
     files(copy_of_finished, SET / "captions")[0].unlink()
     own = ["--mode", "remote", "--nolock", "--allowed-rules", "gather"]
-    job = ["--target-jobs", "gather:dataset=digits,controlnet=tiny_canny"]
+    job = ["--target-jobs", "gather:dataset=digits,generator=tiny_canny"]
     output = copy_of_finished.snakemake("--dry-run", *own, *job)
     assert "rule gather" in output and "gone" not in output

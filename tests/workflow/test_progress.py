@@ -25,7 +25,7 @@ def run(tmp_path_factory) -> tuple[Project, str]:
     """A project in which a set of images was made, and what the run printed."""
     project = Project(tmp_path_factory.mktemp("progress") / "project")
     # takes more than 10 s on a fast machine too, so that there are looks
-    project.config["controlnets"]["tiny_canny"]["steps"] = 40
+    project.config["generators"]["tiny_canny"]["steps"] = 40
     return project, project.run(SET)
 
 

@@ -40,7 +40,7 @@ def test_a_prompt_reruns_from_the_plan_on(copy_of_finished):
 
 
 def test_generation_settings_rerun_no_plan(copy_of_finished):
-    copy_of_finished.config["controlnets"]["tiny_canny"]["guidance_scale"] = 2.0
+    copy_of_finished.config["generators"]["tiny_canny"]["guidance_scale"] = 2.0
     assert rules(copy_of_finished) == IMAGES | JUDGED | TRAINED | REPORTED | END
 
 
@@ -77,7 +77,7 @@ def test_one_picture_less_reruns_from_the_scan_on_and_leaves_no_trace(copy_of_fi
 
 
 def test_a_score_s_setting_reruns_from_the_scores_on(copy_of_finished):
-    copy_of_finished.config["features"]["tiny"]["neighbors"] = 3
+    copy_of_finished.config["scores"] = {"neighbors": 3}
     judged = {"score", "filter", "metadata"}
     assert rules(copy_of_finished) == judged | TRAINED | REPORTED - {"report_metrics"} | END
 

@@ -13,7 +13,7 @@ TARGET = "results/generated/digits/tiny_canny/manifest.csv"
 def slow(project):
     """Let generation take long enough to be killed in its middle."""
     project.config["shards"] = 1
-    project.config["controlnets"]["tiny_canny"]["steps"] = 25
+    project.config["generators"]["tiny_canny"]["steps"] = 25
 
 
 def images(project) -> dict[str, tuple[bytes, int]]:

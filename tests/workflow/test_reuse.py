@@ -21,15 +21,15 @@ def made(project) -> int:
 
 def test_a_set_costs_what_is_new_and_pruning_drops_what_left_the_plan(project):
     """8 pictures with 1 variant, then 3 of each in more shards; then 1, and the rest is dropped."""
-    controlnet = project.config["controlnets"]["tiny_canny"]
-    controlnet["variants"] = project.config["shards"] = 1
+    generator = project.config["generators"]["tiny_canny"]
+    generator["variants"] = project.config["shards"] = 1
     project.run(TARGET)
     assert (len(stored(project)), made(project)) == (8, 8)
-    controlnet["variants"], project.config["shards"] = 3, 2
+    generator["variants"], project.config["shards"] = 3, 2
     project.run(TARGET)
     assert (len(stored(project)), made(project)) == (24, 16)
 
-    controlnet["variants"] = project.config["shards"] = 1
+    generator["variants"] = project.config["shards"] = 1
     shutil.rmtree(project.folder / SET)
     before = stored(project)
     shown = project.run("prune_store")

@@ -23,7 +23,7 @@ def studied(tmp_path_factory):
             "dataset": "digits",
             "real": 3,
             "seeds": [0],
-            "controlnet": "tiny_canny",
+            "generator": "tiny_canny",
             "selections": SELECTIONS,
             "classical": {"flip": 0},
             "features": ["tiny"],

@@ -17,8 +17,8 @@ def configure(project) -> None:
     scenes, digits = {"dataset": "digits_scenes"}, {"dataset": "digits"}
     common = {"features": ["tiny"], "selections": ["all"], "mixes": ["plus_synthetic"]}
     project.config["experiments"] = [
-        {**scenes, **common, "controlnets": DETECTED, "trainers": ["yolov8n"]},
-        {**digits, **common, "controlnets": ["tiny_warped"], "trainers": ["resnet"]},
+        {**scenes, **common, "generators": DETECTED, "trainers": ["yolov8n"]},
+        {**digits, **common, "generators": ["tiny_warped"], "trainers": ["resnet"]},
     ]
 
 
@@ -43,10 +43,10 @@ def boxes(label: str) -> list[tuple[float, ...]]:
     return found
 
 
-@pytest.mark.parametrize("controlnet", ["tiny_warped", "tiny_recombined"])
-def test_labels_are_where_the_digits_are(varied, controlnet):
-    labels = table(varied, f"results/generated/digits_scenes/{controlnet}/labels.csv", "labels")
-    plan = table(varied, f"results/digits_scenes/{controlnet}/plan.csv", "plan").set_index("id")
+@pytest.mark.parametrize("generator", ["tiny_warped", "tiny_recombined"])
+def test_labels_are_where_the_digits_are(varied, generator):
+    labels = table(varied, f"results/generated/digits_scenes/{generator}/labels.csv", "labels")
+    plan = table(varied, f"results/digits_scenes/{generator}/plan.csv", "plan").set_index("id")
     assert len(labels) == len(plan) == 16
     for row in labels.itertuples():
         drawn = load_image(varied.folder / plan.at[row.id, "condition"]).any(axis=2)
@@ -59,7 +59,7 @@ def test_labels_are_where_the_digits_are(varied, controlnet):
             assert np.abs(np.subtract(found, (left, top, right, bottom))).max() < 3
             covered[part] = True
         assert not (drawn & ~covered).any()  # and nothing is drawn where no label is
-        files = varied.folder / "data/generated/digits_scenes" / controlnet / "labels"
+        files = varied.folder / "data/generated/digits_scenes" / generator / "labels"
         assert (files / f"{row.id}.txt").read_text().strip() == row.label
 
 
@@ -80,8 +80,8 @@ def test_new_layouts_are_new_and_their_prompts_say_what_they_hold(varied):
 
 def test_every_real_ancestor_is_in_a_table(varied):
     train = set(table(varied, "results/real/digits_scenes/train/manifest.csv", "manifest")["id"])
-    for controlnet in DETECTED:
-        root = f"results/digits_scenes/{controlnet}"
+    for generator in DETECTED:
+        root = f"results/digits_scenes/{generator}"
         plan, sources = (
             table(varied, f"{root}/plan.csv", "plan"),
             table(varied, f"{root}/sources.csv", "sources"),
@@ -91,7 +91,7 @@ def test_every_real_ancestor_is_in_a_table(varied):
         assert pairs >= set(zip(plan["id"], plan["source"], strict=True))
         counts = sources.groupby("id").size()
         assert set(counts.index) == set(plan["id"])
-        assert (counts.max() > 1) == (controlnet == "tiny_recombined")
+        assert (counts.max() > 1) == (generator == "tiny_recombined")
 
 
 def test_without_variation_the_one_ancestor_is_the_source(finished):

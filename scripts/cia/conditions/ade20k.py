@@ -4,13 +4,12 @@ Colors are those of controlnet_aux, which are the benchmark's own (Zhou et al., 
 through ADE20K Dataset, CVPR 2017). Models of other classes speak it through `ALIASES`.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from functools import cache
 
 import numpy as np
 
-from cia.errors import UserError
+from cia.errors import UserError, suggest
 
 CLASSES = tuple(
     name.strip()
@@ -102,9 +101,13 @@ def indices_of(names: Iterable[str], overrides: Mapping[str, str]) -> np.ndarray
     table = dict(_COUNTERPART)
     for name, target in overrides.items():
         if _plain(name) not in names:
-            raise UserError(f"classes: the model has no class {name!r}{_closest(name, names)}")
+            raise UserError(
+                f"classes: the model has no class {name!r}{suggest(_plain(name), names)}"
+            )
         if _plain(target) not in _INDEX:
-            raise UserError(f"classes: ADE20K has no class {target!r}{_closest(target, CLASSES)}")
+            raise UserError(
+                f"classes: ADE20K has no class {target!r}{suggest(_plain(target), CLASSES)}"
+            )
         table[_plain(name)] = _INDEX[_plain(target)]
     return np.array([table.get(name, -1) for name in names], dtype=np.int64)
 
@@ -117,8 +120,3 @@ def paint(classes: np.ndarray) -> np.ndarray:
 
 def _plain(name: str) -> str:
     return " ".join(str(name).lower().replace("_", " ").replace("-", " ").split())
-
-
-def _closest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(_plain(name), list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

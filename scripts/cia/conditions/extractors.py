@@ -15,7 +15,6 @@ fields are the settings that config may give, with their defaults. It has
 Models are loaded on the first call of `extract`; libraries are imported only then.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -28,7 +27,7 @@ from cia.conditions.mediapipe_face import MediapipeFace
 from cia.conditions.openpose import Openpose
 from cia.conditions.segmentation import Segmentation
 from cia.conditions.yolo_segmentation import YoloSegmentation
-from cia.errors import UserError
+from cia.errors import UserError, suggest
 
 
 class Extractor(Protocol):
@@ -68,7 +67,5 @@ def make_extractor(name: str, settings: Mapping[str, Any]) -> Extractor:
     known = [field.name for field in fields(EXTRACTORS[name]) if field.init]
     for key in settings:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it knows {', '.join(known)}"
-            raise UserError(f"extractor {name}: unknown setting {key!r}; {hint}")
+            raise UserError(f"extractor {name}: unknown setting {key!r}{suggest(key, known)}")
     return EXTRACTORS[name](**settings)

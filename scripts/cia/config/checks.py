@@ -15,12 +15,20 @@ from referencing.jsonschema import DRAFT202012
 
 from cia.config.experiments import used_config
 from cia.config.model_names import missing_files, unknown_names
-from cia.config.references import reference_errors, suggest
+from cia.config.references import reference_errors
 from cia.config.studies import with_studies
 from cia.config.values import value_errors
-from cia.errors import UserError
+from cia.errors import UserError, suggest
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[3] / "config" / "schema"
+_RENAMED = {
+    "controlnets": "`generators`",
+    "controlnet": "`generator`",
+    "neighbors": "`scores: {neighbors: ...}` at the top of the config",
+    "per_class": "`scores: {per_class: ...}` at the top of the config",
+}
+"""Keys of earlier versions, and what they are now."""
+
 MERGE = "tag:yaml.org,2002:merge"
 """YAML's tag of the key `<<`, which may stand in a table several times."""
 
@@ -171,13 +179,19 @@ def _explain(error: Any) -> str:
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         known = list(error.schema.get("properties", {}))
         unknown = [name for name in error.instance if name not in known]
-        return "; ".join(f"{key}: unknown key {name!r}{suggest(name, known)}" for name in unknown)
+        return "; ".join(f"{key}: {_unknown(name, known)}" for name in unknown)
     if error.validator == "enum":
         options = list(map(str, error.validator_value))
         return f"{key}: {error.instance!r} is none of {', '.join(options)}"
     description = error.schema.get("description") if isinstance(error.schema, dict) else None
     hint = _unquoted(error) or (f" ({description})" if description else "")
     return f"{key}: {error.message}{hint}"
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    if name in _RENAMED:
+        return f"{name!r} has a new name or place: write {_RENAMED[name]}"
+    return f"unknown key {name!r}{suggest(name, known)}"
 
 
 def _unquoted(error: Any) -> str:

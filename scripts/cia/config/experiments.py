@@ -12,7 +12,7 @@ TABLES = (
     "conditions",
     "variations",
     "prompts",
-    "controlnets",
+    "generators",
     "features",
     "judges",
     "selections",
@@ -26,15 +26,15 @@ _NEUTRAL = ("batch_size", "max_rejected", "store", "prune")
 
 _SINGULAR = {table.removesuffix("s"): table for table in TABLES} | {"mix": "mixes"}
 
-_REFERENCES = {**_SINGULAR, **{table: table for table in TABLES}, "others": "controlnets"}
+_REFERENCES = {**_SINGULAR, **{table: table for table in TABLES}, "others": "generators"}
 """Keys whose values are names of a table's entries."""
 
 
 def arms(config: dict) -> list[dict]:
-    """List the models to train: dicts with dataset, controlnet, selection, mix, trainer, seed.
+    """List the models to train: dicts with dataset, generator, selection, mix, trainer, seed.
 
-    A mix without synthetic images has one arm, whatever the controlnets and selections; its
-    controlnet and selection are `none`.
+    A mix without synthetic images has one arm, whatever the generators and selections; its
+    generator and selection are `none`.
     """
     found = {}
     for experiment in config["experiments"]:
@@ -44,12 +44,12 @@ def arms(config: dict) -> list[dict]:
 
 
 def generated_sets(config: dict) -> list[dict]:
-    """List experiments' image sets: dicts dataset, controlnet, features, judges, selections."""
+    """List experiments' image sets: dicts dataset, generator, features, judges, selections."""
     found: dict[tuple, dict] = {}
     for experiment in config["experiments"]:
-        for controlnet in experiment["controlnets"]:
-            key = (experiment["dataset"], controlnet)
-            entry = found.setdefault(key, {"dataset": key[0], "controlnet": key[1]})
+        for generator in experiment["generators"]:
+            key = (experiment["dataset"], generator)
+            entry = found.setdefault(key, {"dataset": key[0], "generator": key[1]})
             for kind in ("features", "judges", "selections"):
                 entry.setdefault(kind, [])
                 entry[kind] += [name for name in experiment[kind] if name not in entry[kind]]
@@ -99,13 +99,13 @@ def _arms_of(experiment: dict, mixes: dict) -> Iterator[dict]:
     for mix in experiment["mixes"]:
         pairs = [(NONE, NONE)]
         if mixes[mix]["synthetic"] > 0:
-            pairs = [(c, s) for c in experiment["controlnets"] for s in experiment["selections"]]
-        for controlnet, selection in pairs:
+            pairs = [(c, s) for c in experiment["generators"] for s in experiment["selections"]]
+        for generator, selection in pairs:
             for trainer in experiment["trainers"]:
                 for seed in experiment["seeds"]:
                     yield {
                         "dataset": experiment["dataset"],
-                        "controlnet": controlnet,
+                        "generator": generator,
                         "selection": selection,
                         "mix": mix,
                         "trainer": trainer,

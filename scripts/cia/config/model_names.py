@@ -6,16 +6,14 @@ What is on the hub is for the run's first job, `check_models`. Light on purpose:
 imports it for every dry run.
 """
 
-import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cia.config.references import suggest
-from cia.errors import UserError
+from cia.errors import UserError, suggest
 from cia.safetensors_files import convert_command
 from cia.training.options import DECIDED
 
@@ -65,8 +63,8 @@ def known(library: str) -> dict[str, list[str]]:
 
 def unknown_names(config: dict) -> Iterator[str]:
     """Yield a sentence for each name that its library does not know, in any entry."""
-    for name, entry in config["controlnets"].items():
-        yield from _prefixed(f"controlnets.{name}.scheduler", _scheduler(entry["scheduler"]))
+    for name, entry in config["generators"].items():
+        yield from _prefixed(f"generators.{name}.scheduler", _scheduler(entry["scheduler"]))
     for name, entry in config["features"].items():
         library, _, model = entry["model"].partition(":")
         if library == "timm":
@@ -88,8 +86,8 @@ def missing_files(used: dict) -> Iterator[str]:
     used : dict
         The configuration, or the part of it that `cia.config.experiments.used_config` returns.
     """
-    for name, entry in used["controlnets"].items():
-        key = f"controlnets.{name}"
+    for name, entry in used["generators"].items():
+        key = f"generators.{name}"
         yield from _prefixed(f"{key}.model", _diffusers(entry["model"], "model_index.json"))
         file = Path(entry["controlnet_subfolder"] or ".", "config.json")
         yield from _prefixed(f"{key}.controlnet", _diffusers(entry["controlnet"], file))
@@ -139,19 +137,13 @@ def _timm(name: str, pretrained: bool) -> str | None:
     models = known("timm")
     base, _, tag = name.partition(".")
     if base not in models:
-        return f"timm has no model {base!r}{_close(base, models)}"
+        return f"timm has no model {base!r}{suggest(base, models, most=3)}"
     weights = [tag for tag in models[base] if not tag.startswith("~")]
     if tag and tag not in (text.removeprefix("~") for text in models[base]):
         return f"timm has no weights {tag!r} for {base!r}{_options(weights)}"
     if pretrained and (tag not in weights if tag else not weights):
         return f"timm has no pretrained weights for {name!r}{_options(weights)}"
     return None
-
-
-def _close(name: str, names: Iterable[str]) -> str:
-    """Say what the name was meant for; a list of a thousand others would help nobody."""
-    close = difflib.get_close_matches(name, names, n=3)
-    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def _options(weights: list[str]) -> str:
@@ -169,7 +161,7 @@ def _option(name: str, value: Any) -> str | None:
         kind = "".join(known("options")[name])
         unfit = kind and not _IS_OF_KIND[kind](value)
         return f"{name}: {value!r} is no {_KINDS[kind]}" if unfit else None
-    return f"ultralytics' train has no argument {name!r}{_close(name, known('options'))}"
+    return f"ultralytics' train has no argument {name!r}{suggest(name, known('options'), most=3)}"
 
 
 def _is_number(value: Any) -> bool:
@@ -187,7 +179,7 @@ def _detector(name: str) -> str | None:
             "weights download, say, yolov8n.pt from the ultralytics releases and give its path"
         )
     if (now := re.sub(r"^(yolov[58][nsmlx])6\.yaml$", r"\1-p6.yaml", name)) not in detectors():
-        return f"ultralytics has no model {name!r}{_close(name, sorted(detectors()))}"
+        return f"ultralytics has no model {name!r}{suggest(name, sorted(detectors()), most=3)}"
     if _OTHER_TRAINERS.search(now):
         return f"{name!r} is not trained as other detectors are; take, say, 'yolo11n.yaml'"
     if _OTHER_TASKS.search(now):
@@ -218,7 +210,8 @@ def _yolo_masks(entry: dict) -> str | None:
         masks = [file for file in published if "-seg" in file]
         return (
             f"there is no file {model!r}, and ultralytics publishes none of that name"
-            f"{_close(name, masks)}; for a file in a hub repository or folder, set `filename`, too"
+            f"{suggest(name, masks, most=3)}; for a file in a hub repository or folder, set "
+            "`filename`, too"
         )
     if "-seg" not in name:
         return f"{name!r} finds no masks; take {name.replace('.pt', '-seg.pt')!r}"

@@ -3,18 +3,17 @@
 Light on purpose: the Snakefile imports it for every dry run.
 """
 
-import difflib
 from collections.abc import Iterator
-from typing import Any
 
 from cia.config.studies import RANDOM, made_entries, one_replicate, sizes
 from cia.directions import JUDGED, SCORES
+from cia.errors import suggest
 from cia.shares import count_of_ratio, count_of_share
 from cia.training.options import TRAINERS
 
 EXPERIMENT_KEYS = (
     "dataset",
-    "controlnets",
+    "generators",
     "features",
     "judges",
     "selections",
@@ -24,14 +23,14 @@ EXPERIMENT_KEYS = (
 """What an experiment names, each in a table of its own."""
 
 NONE = "none"
-"""Stands in a path where an arm has no controlnet and no selection: no synthetic images."""
+"""Stands in a path where an arm has no generator and no selection: no synthetic images."""
 
 _FILES = {"provenance.yaml", "prune_store.csv"}
 """Files of their own in results/, where each dataset has a folder."""
 
 _RESERVED = {
     "datasets": {"real", "generated", "report", "studies", "models", "made", *_FILES},
-    "controlnets": {NONE},
+    "generators": {NONE},
     "selections": {NONE, RANDOM},
 }
 """Names that mean something else in paths."""
@@ -42,12 +41,12 @@ def reference_errors(config: dict) -> Iterator[str]:
     for table, reserved in _RESERVED.items():
         for name in sorted(reserved.intersection(config[table])):
             yield f"{table}.{name}: this name has a meaning of its own in paths; choose another"
-    for name, controlnet in config["controlnets"].items():
-        yield from _unknown(config, f"controlnets.{name}.condition", "conditions", controlnet)
-        yield from _unknown(config, f"controlnets.{name}.prompts", "prompts", controlnet)
-        if controlnet["variation"] is not None:
-            yield from _unknown(config, f"controlnets.{name}.variation", "variations", controlnet)
-            yield from _unfit_prompts(config, name, controlnet)
+    for name, generator in config["generators"].items():
+        yield from _unknown(config, f"generators.{name}.condition", "conditions", generator)
+        yield from _unknown(config, f"generators.{name}.prompts", "prompts", generator)
+        if generator["variation"] is not None:
+            yield from _unknown(config, f"generators.{name}.variation", "variations", generator)
+            yield from _unfit_prompts(config, name, generator)
     for name, selection in config["selections"].items():
         owner = {"features": features_of(selection)}
         yield from _unknown(config, f"selections.{name}.features", "features", owner)
@@ -63,7 +62,7 @@ def reference_errors(config: dict) -> Iterator[str]:
         yield from _unfit_trainers(config, f"experiments.{index}.trainers", experiment)
         yield from _unfit_judges(config, f"experiments.{index}.judges", experiment)
         yield from _unjudged(config, f"experiments.{index}", experiment)
-        yield from _unfit_variations(config, f"experiments.{index}.controlnets", experiment)
+        yield from _unfit_variations(config, f"experiments.{index}.generators", experiment)
 
 
 def _unknown_scores(name: str, selection: dict) -> Iterator[str]:
@@ -86,24 +85,24 @@ def _judge_errors(config: dict, name: str, judge: dict) -> Iterator[str]:
 
 def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
     key = f"studies.{name}"
-    tables = {"dataset": "datasets", "controlnet": "controlnets", "others": "controlnets"}
+    tables = {"dataset": "datasets", "generator": "generators", "others": "generators"}
     tables |= {"features": "features", "judges": "judges", "selections": "selections"}
     for field, table in (tables | {"trainer": "trainers"}).items():
         yield from _unknown(config, f"{key}.{field}", table, study)
-    if study["controlnet"] in study["others"]:
+    if study["generator"] in study["others"]:
         yield (
-            f"{key}.others: {study['controlnet']!r} is the study's `controlnet`, whose images the "
+            f"{key}.others: {study['generator']!r} is the study's `generator`, whose images the "
             "arm 'random' has; take it out of `others`"
         )
     for pair in study["filtered"]:
         yield from _unknown(config, f"{key}.filtered.selection", "selections", pair)
-        if pair["controlnet"] == study["controlnet"]:
+        if pair["generator"] == study["generator"]:
             yield (
-                f"{key}.filtered: {pair['controlnet']!r} is the study's `controlnet`; put "
+                f"{key}.filtered: {pair['generator']!r} is the study's `generator`; put "
                 f"{pair['selection']!r} into `selections`"
             )
-        elif pair["controlnet"] not in study["others"]:
-            yield f"{key}.filtered: {pair['controlnet']!r} is none of `others`; add it there"
+        elif pair["generator"] not in study["others"]:
+            yield f"{key}.filtered: {pair['generator']!r} is none of `others`; add it there"
     if config["trainers"].get(study["trainer"], {}).get("steps", 0) is None:
         yield (
             f"{key}.trainer: {study['trainer']!r} trains for epochs, which are more steps for a "
@@ -118,37 +117,37 @@ def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
     names = [arm["name"] for arm in arms_of_study]
     for twice in sorted({arm for arm in names if names.count(arm) > 1}):
         yield (
-            f"{key}: two arms would be named {twice!r}; give the selection or controlnet another "
+            f"{key}: two arms would be named {twice!r}; give the selection or generator another "
             "name, or the ratio another value"
         )
     found = (_too_small(config, key, arm) for arm in arms_of_study)
     yield from dict.fromkeys(filter(None, found))
     yield from _unfit_trainers(config, f"{key}.trainer", {**study, "trainers": [study["trainer"]]})
-    everything = [study["controlnet"], *study["others"]]
+    everything = [study["generator"], *study["others"]]
     yield from _unfit_judges(config, f"{key}.judges", study)
     yield from _unjudged(config, key, study)
     yield from _taken(config, name, study)
     yield from _stock_too_small(config, key, study)
-    yield from _unfit_variations(config, f"{key}.others", {**study, "controlnets": everything})
+    yield from _unfit_variations(config, f"{key}.others", {**study, "generators": everything})
 
 
 def _too_small(config: dict, key: str, arm: dict) -> str | None:
     """Arms are compared at one size, so each needs enough images, after a selection too."""
-    ratio, controlnet = arm["ratio"], arm["controlnet"]
-    if controlnet not in config["controlnets"]:
+    ratio, generator = arm["ratio"], arm["generator"]
+    if generator not in config["generators"]:
         return None  # an arm of real images, or a name that is reported elsewhere
-    variants = config["controlnets"][controlnet]["variants"]
+    variants = config["generators"][generator]["variants"]
     if variants < ratio:
         return (
             f"{key}: a ratio of {ratio:g} takes more images than the {variants} `variants` "
-            f"of {controlnet!r}"
+            f"of {generator!r}"
         )
     asked, candidates = count_of_ratio(ratio, arm["real"]), variants * arm["real"]
     kept = kept_at_most(config["selections"].get(arm["selection"], {"method": "all"}), candidates)
     if kept < asked:
         return (
             f"{key}: selection {arm['selection']!r} keeps {kept} of {candidates} images of "
-            f"{controlnet!r} ({variants} `variants` of {arm['real']} real ones), which is fewer "
+            f"{generator!r} ({variants} `variants` of {arm['real']} real ones), which is fewer "
             f"than the {asked} that a ratio of {ratio:g} takes; raise one or the other"
         )
     return None
@@ -200,10 +199,7 @@ def _scores_of(selection: dict) -> list[str]:
 
 
 def _taken(config: dict, name: str, study: dict) -> Iterator[str]:
-    if (
-        study["controlnet"] not in config["controlnets"]
-        or study["dataset"] not in config["datasets"]
-    ):
+    if study["generator"] not in config["generators"] or study["dataset"] not in config["datasets"]:
         return
     for table, entries in made_entries(name, study, config).items():
         for taken in sorted(entries.keys() & config[table].keys()):
@@ -230,23 +226,23 @@ def _unknown(config: dict, key: str, table: str, owner: dict) -> Iterator[str]:
             yield f"{key}: {table} has no entry {name!r}{suggest(name, known)}"
 
 
-def _unfit_prompts(config: dict, name: str, controlnet: dict) -> Iterator[str]:
+def _unfit_prompts(config: dict, name: str, generator: dict) -> Iterator[str]:
     """A new layout holds other objects than its source, so the source's caption would be wrong."""
-    kind = config["variations"].get(controlnet["variation"], {}).get("kind")
-    prompts = config["prompts"].get(controlnet["prompts"])
+    kind = config["variations"].get(generator["variation"], {}).get("kind")
+    prompts = config["prompts"].get(generator["prompts"])
     if kind == "recombine" and prompts and uses_captions(prompts):
         yield (
-            f"controlnets.{name}.prompts: {controlnet['prompts']!r} takes the real images' "
+            f"generators.{name}.prompts: {generator['prompts']!r} takes the real images' "
             f"captions, which are wrong for the new layouts of variation "
-            f"{controlnet['variation']!r}; use kind vocabulary with {{objects}} in `templates` and "
+            f"{generator['variation']!r}; use kind vocabulary with {{objects}} in `templates` and "
             "without `replace`, or kind fixed"
         )
 
 
 def _unfit_variations(config: dict, key: str, experiment: dict) -> Iterator[str]:
     task = config["datasets"].get(experiment["dataset"], {}).get("task")
-    for name in experiment["controlnets"]:
-        variation = config["controlnets"].get(name, {}).get("variation")
+    for name in experiment["generators"]:
+        variation = config["generators"].get(name, {}).get("variation")
         kind = config["variations"].get(variation, {}).get("kind")
         if task == "classification" and kind == "recombine":
             yield (
@@ -280,11 +276,3 @@ def uses_captions(prompts: dict) -> bool:
     templates = prompts.get("templates") or ["{caption}"]
     captioned = prompts.get("replace") or any("{caption}" in text for text in templates)
     return prompts["kind"] == "captions" or (prompts["kind"] == "vocabulary" and bool(captioned))
-
-
-def suggest(name: Any, known: list) -> str:
-    """Say what a name that is not known may have been meant for."""
-    close = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; it may be one of {', '.join(map(str, known))}" if known else ""

@@ -51,7 +51,7 @@ def study_arms(config: dict) -> list[dict]:
         study, name, kind (real, duplicated, classical, random, selection, all, ratio, variation,
         twice, curve), real, ratio (added images per real one), against (the arm with as many of the
         same images at random, or None), and as in
-        `cia.config.experiments.arms` dataset, controlnet, selection, mix, trainer, seed.
+        `cia.config.experiments.arms` dataset, generator, selection, mix, trainer, seed.
     """
     return [
         arm
@@ -62,8 +62,8 @@ def study_arms(config: dict) -> list[dict]:
 
 
 def one_replicate(name: str, study: dict, config: dict) -> list[dict]:
-    """List a study's arms with its first seed; none while its controlnet is unknown."""
-    if study["controlnet"] not in config["controlnets"]:
+    """List a study's arms with its first seed; none while its generator is unknown."""
+    if study["generator"] not in config["generators"]:
         return []
     return list(_arms(name, study, study["seeds"][0], config))
 
@@ -73,22 +73,22 @@ def study_sets(config: dict) -> list[dict]:
     return [
         {
             "dataset": subset(name, study["real"], draw),
-            "controlnet": controlnet,
+            "generator": generator,
             "features": study["features"],
             "judges": study["judges"],
-            "selections": [RANDOM, *_selections(study, controlnet)],
+            "selections": [RANDOM, *_selections(study, generator)],
         }
         for name, study in config["studies"].items()
         for draw in study["seeds"]
-        for controlnet in [study["controlnet"], *study["others"]]
+        for generator in [study["generator"], *study["others"]]
     ]
 
 
-def _selections(study: dict, controlnet: str) -> list[str]:
-    """List the selections that a study's arms make from one controlnet's images."""
-    if controlnet == study["controlnet"]:
+def _selections(study: dict, generator: str) -> list[str]:
+    """List the selections that a study's arms make from one generator's images."""
+    if generator == study["generator"]:
         return study["selections"]
-    return [pair["selection"] for pair in study["filtered"] if pair["controlnet"] == controlnet]
+    return [pair["selection"] for pair in study["filtered"] if pair["generator"] == generator]
 
 
 def _subset_entry(config: dict, study: dict, real: int, draw: int) -> dict:
@@ -116,13 +116,13 @@ def _mixes(name: str, study: dict, config: dict) -> dict[str, dict]:
 
 
 def _all(study: dict, config: dict) -> int:
-    return config["controlnets"][study["controlnet"]]["variants"]
+    return config["generators"][study["generator"]]["variants"]
 
 
 def _arms(name: str, study: dict, draw: int, config: dict) -> Iterator[dict]:
     real, ratio = study["real"], study["ratio"]
 
-    def arm(arm_name, kind, mix, added=0.0, size=real, controlnet="none", selection="none"):
+    def arm(arm_name, kind, mix, added=0.0, size=real, generator="none", selection="none"):
         return {
             "against": None,
             "study": name,
@@ -131,17 +131,15 @@ def _arms(name: str, study: dict, draw: int, config: dict) -> Iterator[dict]:
             "real": size,
             "ratio": added,
             "dataset": subset(name, size, draw),
-            "controlnet": controlnet,
+            "generator": generator,
             "selection": selection,
             "mix": f"{name}.{mix}",
             "trainer": study["trainer"],
             "seed": draw,
         }
 
-    def synthetic(
-        arm_name, kind, added, controlnet=study["controlnet"], selection=RANDOM, than=None
-    ):
-        found = arm(arm_name, kind, f"plus{added:g}", added, real, controlnet, selection)
+    def synthetic(arm_name, kind, added, generator=study["generator"], selection=RANDOM, than=None):
+        found = arm(arm_name, kind, f"plus{added:g}", added, real, generator, selection)
         return found | {"against": than}
 
     for size in sizes(study):
@@ -153,12 +151,12 @@ def _arms(name: str, study: dict, draw: int, config: dict) -> Iterator[dict]:
     yield synthetic("random", "random", ratio)
     for selection in study["selections"]:
         yield synthetic(selection, "selection", ratio, selection=selection, than="random")
-    for controlnet in study["others"]:
-        yield synthetic(controlnet, "variation", ratio, controlnet, than="random")
+    for generator in study["others"]:
+        yield synthetic(generator, "variation", ratio, generator, than="random")
     for pair in study["filtered"]:
-        chosen = f"{pair['controlnet']}, {pair['selection']}"
+        chosen = f"{pair['generator']}, {pair['selection']}"
         yield synthetic(
-            chosen, "selection", ratio, pair["controlnet"], pair["selection"], pair["controlnet"]
+            chosen, "selection", ratio, pair["generator"], pair["selection"], pair["generator"]
         )
     everything = float(_all(study, config))
     if everything != ratio:

@@ -65,9 +65,9 @@ def _reversed(config: dict) -> Iterator[str]:
     for key, low, high in _ranges(config):
         if low > high:
             yield f"{key}: the smallest ({low:g}) is above the largest ({high:g})"
-    for name, entry in config["controlnets"].items():
+    for name, entry in config["generators"].items():
         if entry["control_guidance_start"] >= entry["control_guidance_end"]:
-            yield f"controlnets.{name}: control_guidance_start is to be below control_guidance_end"
+            yield f"generators.{name}: control_guidance_start is to be below control_guidance_end"
     for name, entry in config["selections"].items():
         for key, step in _steps(f"selections.{name}", entry):
             if step["method"] == "band" and step["low"] >= step["high"]:

@@ -36,12 +36,12 @@ def check_generator(settings: dict, size: Any, key: str) -> dict:
     Parameters
     ----------
     settings : dict
-        One entry of the config's `controlnets`: model, model_revision, controlnet,
+        One entry of the config's `generators`: model, model_revision, controlnet,
         controlnet_subfolder, controlnet_revision and scheduler are read.
     size : list or dict
         The `size` of its condition.
     key : str
-        Where in the config it is, for messages: `controlnets.NAME`.
+        Where in the config it is, for messages: `generators.NAME`.
 
     Returns
     -------

@@ -108,7 +108,7 @@ def generate_shard(
     settings: dict,
     folder: Path,
     batch_size: int,
-    key: str = "controlnets",
+    key: str = "generators",
     compiled: bool = False,
     models: Models | None = None,
     store: Store | None = None,
@@ -122,13 +122,13 @@ def generate_shard(
     shard, shards : int
         Which shard of how many.
     settings : dict
-        One entry of the config's `controlnets`: model, controlnet, scheduler, steps, ...
+        One entry of the config's `generators`: model, controlnet, scheduler, steps, ...
     folder : Path
         Where the images go, as `{id}.png`.
     batch_size : int
         Images per call on a GPU; halved when memory runs out.
     key : str
-        Where in the config the settings are, for messages: `controlnets.NAME`.
+        Where in the config the settings are, for messages: `generators.NAME`.
     compiled : bool
         Compile the networks first (minutes; pays for thousands of images on a GPU).
     models : Models, optional

@@ -57,9 +57,9 @@ def find_model(settings: dict, key: str) -> ModelFiles:
     Parameters
     ----------
     settings : dict
-        One entry of the config's `controlnets`: model, model_revision are read.
+        One entry of the config's `generators`: model, model_revision are read.
     key : str
-        Where in the config it is, for messages: `controlnets.NAME`.
+        Where in the config it is, for messages: `generators.NAME`.
 
     Raises
     ------
@@ -103,10 +103,10 @@ def find_controlnet(settings: dict, key: str) -> ModelFiles:
     Parameters
     ----------
     settings : dict
-        One entry of the config's `controlnets`: controlnet, controlnet_subfolder,
+        One entry of the config's `generators`: controlnet, controlnet_subfolder,
         controlnet_revision are read.
     key : str
-        Where in the config it is, for messages: `controlnets.NAME`.
+        Where in the config it is, for messages: `generators.NAME`.
 
     Raises
     ------
@@ -269,7 +269,7 @@ def controlnet_class(name: str, config: dict, key: str) -> type:
     config : dict
         The content of its config.json.
     key : str
-        Where in the config it is, for messages: `controlnets.NAME.controlnet`.
+        Where in the config it is, for messages: `generators.NAME.controlnet`.
     """
     import diffusers
 

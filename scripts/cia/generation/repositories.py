@@ -100,7 +100,7 @@ def find_repository(name: str, revision: str | None, file: str, key: str) -> Rep
     file : str
         A file that it has, such as `model_index.json`.
     key : str
-        Where in the config it is, for messages: `controlnets.NAME.model`.
+        Where in the config it is, for messages: `generators.NAME.model`.
 
     Raises
     ------

@@ -261,7 +261,7 @@ def _take(synthetic: pd.DataFrame | None, real: int, settings: dict) -> pd.DataF
         return pd.DataFrame(columns=["id", "image", "label"])
     if synthetic is None:
         raise UserError(
-            "this mix takes synthetic images, so it needs a controlnet and a selection; "
+            "this mix takes synthetic images, so it needs a generator and a selection; "
             "mixed/{dataset}/none/none/ is for mixes with `synthetic: 0`."
         )
     if len(synthetic) < asked:

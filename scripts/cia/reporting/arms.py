@@ -22,7 +22,7 @@ from cia.reporting.style import (
 )
 
 NONE = "none"
-"""Controlnet and selection of an arm without synthetic images."""
+"""Generator and selection of an arm without synthetic images."""
 ENOUGH_SEEDS = 3
 """Fewest seeds for which an interval is given."""
 _LONGEST_NAME = 28
@@ -53,7 +53,7 @@ class Arm:
 
     Attributes
     ----------
-    mix, controlnet, selection : str
+    mix, generator, selection : str
     n : dict
         train_real, train_synthetic, train_classical, val, test: numbers of images (training
         entries).
@@ -64,7 +64,7 @@ class Arm:
     """
 
     mix: str
-    controlnet: str
+    generator: str
     selection: str
     n: dict[str, int]
     values: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -91,13 +91,13 @@ def collect_arms(descriptors: Sequence[Mapping], metrics: Sequence[Mapping]) -> 
     Parameters
     ----------
     descriptors : sequence of mapping
-        mix, controlnet, selection, seed of each model.
+        mix, generator, selection, seed of each model.
     metrics : sequence of mapping
         Content of each model's metrics.yaml, in the same order.
     """
     arms: dict[tuple, Arm] = {}
     for descriptor, content in zip(descriptors, metrics, strict=True):
-        key = tuple(descriptor[name] for name in ("mix", "controlnet", "selection"))
+        key = tuple(descriptor[name] for name in ("mix", "generator", "selection"))
         arm = arms.setdefault(key, Arm(*key, n=content["n"]))
         for metric, value in content["test"].items():
             arm.values.setdefault(metric, {})[descriptor["seed"]] = value
@@ -107,12 +107,12 @@ def collect_arms(descriptors: Sequence[Mapping], metrics: Sequence[Mapping]) -> 
 
 
 def arm_labels(arms: Sequence[Arm]) -> list[str]:
-    """Name each arm by mix, selection and, if there are several, controlnet."""
-    several = len({arm.controlnet for arm in arms} - {NONE}) > 1
+    """Name each arm by mix, selection and, if there are several, generator."""
+    several = len({arm.generator for arm in arms} - {NONE}) > 1
     labels = []
     for arm in arms:
-        parts = [arm.controlnet] if several else []
-        parts = [] if arm.controlnet == NONE else [*parts, arm.selection]
+        parts = [arm.generator] if several else []
+        parts = [] if arm.generator == NONE else [*parts, arm.selection]
         labels.append(": ".join(filter(None, [arm.mix, ", ".join(parts)])))
     return labels
 
@@ -125,7 +125,7 @@ def main_metric(arms: Sequence[Arm]) -> str:
 
 def find_baseline(arms: Sequence[Arm], mixes: Sequence[str]) -> Arm | None:
     """Return the arm of the first of these mixes that there is: the real images, once, alone."""
-    found = {arm.mix: arm for arm in reversed(arms) if arm.controlnet == NONE}
+    found = {arm.mix: arm for arm in reversed(arms) if arm.generator == NONE}
     return next((found[mix] for mix in mixes if mix in found), None)
 
 
@@ -157,7 +157,7 @@ def difference(arm: Arm, baseline: Arm, metric: str) -> Estimate:
 def arm_table(arms: Sequence[Arm], baseline: Arm | None) -> pd.DataFrame:
     """Return one row per arm and metric: mean, interval and difference to the baseline.
 
-    Columns mix, controlnet, selection, train_real, train_synthetic, train_classical, test, metric,
+    Columns mix, generator, selection, train_real, train_synthetic, train_classical, test, metric,
     seeds, mean, low, high, difference, difference_low, difference_high, values (by seed, joined
     with `;`).
     """
@@ -170,7 +170,7 @@ def arm_table(arms: Sequence[Arm], baseline: Arm | None) -> pd.DataFrame:
             rows.append(
                 {
                     "mix": arm.mix,
-                    "controlnet": arm.controlnet,
+                    "generator": arm.generator,
                     "selection": arm.selection,
                     **{name: arm.n[name] for name in _COUNTS},
                     "metric": metric,

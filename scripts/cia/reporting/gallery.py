@@ -54,7 +54,7 @@ class ImageSet:
 
     Attributes
     ----------
-    dataset, controlnet : str
+    dataset, generator : str
     task : {"detection", "classification"}
     classes : sequence of str
         Class names in index order.
@@ -69,7 +69,7 @@ class ImageSet:
     """
 
     dataset: str
-    controlnet: str
+    generator: str
     task: str
     classes: Sequence[str]
     selections: Mapping[str, Mapping]
@@ -162,7 +162,7 @@ def describe_set(image_set: ImageSet, pictures: Pictures) -> dict:
     reals = {id_: number for number, id_ in enumerate(image_set.real["id"])}
     return {
         "dataset": image_set.dataset,
-        "controlnet": image_set.controlnet,
+        "generator": image_set.generator,
         "task": image_set.task,
         "classes": list(image_set.classes),
         "selections": _offered(image_set.selections),
@@ -235,7 +235,7 @@ def _webp(image: Image.Image, **options) -> bytes:
 
 def _page(data: Mapping) -> tuple[str, str]:
     """Return the page before and after its thumbnails."""
-    names = [f"{entry['dataset']} / {entry['controlnet']}" for entry in data["sets"]]
+    names = [f"{entry['dataset']} / {entry['generator']}" for entry in data["sets"]]
     texts = {
         "title": html.escape(f"CIA gallery: {', '.join(names)}"),
         "css": (PAGE / "gallery.css").read_text(encoding="utf-8"),

@@ -31,7 +31,7 @@ def metric_rows(files: list[Mapping]) -> pd.DataFrame:
     Parameters
     ----------
     files : list of mapping
-        Contents of results/{dataset}/{controlnet}/metrics/{features}.yaml.
+        Contents of results/{dataset}/{generator}/metrics/{features}.yaml.
     """
     rows = []
     for content, part, own in _parts(files):

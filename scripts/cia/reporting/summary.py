@@ -21,8 +21,8 @@ _MOST_ARMS = 10
 _MOST_METRICS = 3
 
 _WHERE = (
-    "Kept images, best first: results/{dataset}/{controlnet}/selected/",
-    "Training sets: data/mixed/; weights and test metrics: results/{dataset}/{controlnet}/models/",
+    "Kept images, best first: results/{dataset}/{generator}/selected/",
+    "Training sets: data/mixed/; weights and test metrics: results/{dataset}/{generator}/models/",
     "Another configuration's run in this folder writes its summary and its gallery over these: "
     "copy results/report/ before, or give it a folder of its own",
 )
@@ -41,7 +41,7 @@ def summarize(
     Parameters
     ----------
     sets : sequence of mapping
-        Per generated set: dataset, controlnet, real and synthetic (numbers of images), kept
+        Per generated set: dataset, generator, real and synthetic (numbers of images), kept
         (selection to number), metrics (feature model to the content of its metrics file).
     groups : mapping
         (dataset, trainer) to its arms.
@@ -62,7 +62,7 @@ def summarize(
         parts.append(doubts)
     parts += label_parts(labels)
     first = sets[0] if len(sets) == 1 else {}
-    names = {name: first.get(name, f"{{{name}}}") for name in ("dataset", "controlnet")}
+    names = {name: first.get(name, f"{{{name}}}") for name in ("dataset", "generator")}
     page = command("--report report.html")
     whole = f"Every figure and table: results/report/ (`{page}` puts them on one page)"
     return [*parts, [whole, *(point.format(**names) for point in _WHERE)]]
@@ -74,7 +74,7 @@ def shortage(arm: Mapping, mix: Mapping) -> str:
     Parameters
     ----------
     arm : mapping
-        dataset, controlnet, selection, mix.
+        dataset, generator, selection, mix.
     mix : mapping
         Content of the training set's mix.yaml.
     """
@@ -83,7 +83,7 @@ def shortage(arm: Mapping, mix: Mapping) -> str:
         return ""
     return (
         f"{arm['mix']} of {arm['dataset']} asks for {asked} synthetic images, and the selection "
-        f"{arm['selection']} kept {got} of {arm['controlnet']}: not an arm of the size you meant."
+        f"{arm['selection']} kept {got} of {arm['generator']}: not an arm of the size you meant."
     )
 
 
@@ -96,7 +96,7 @@ def _sets_table(sets: Sequence[Mapping]) -> Table:
             for metric in content["metrics"]
         )
     )[:_MOST_METRICS]
-    headers = ["dataset", "controlnet", "real", "synthetic", "kept"]
+    headers = ["dataset", "generator", "real", "synthetic", "kept"]
     headers += [f"{metric.replace('_', ' ')} ({features})" for features, metric in measured]
     rows = []
     for entry in sets:
@@ -106,7 +106,7 @@ def _sets_table(sets: Sequence[Mapping]) -> Table:
             value_words(entry["metrics"].get(features, {}).get("metrics", {}).get(metric, {}))
             for features, metric in measured
         ]
-        rows.append([entry["dataset"], entry["controlnet"], *counts, *metrics])
+        rows.append([entry["dataset"], entry["generator"], *counts, *metrics])
     return Table(headers, rows, (2, 3, *range(5, len(headers))))
 
 

@@ -34,7 +34,7 @@ _EVENTS = frozenset({"job_info", "job_started", "job_finished", "progress", "gro
 _CHATTER = re.compile(
     r"Select jobs to execute\.\.\.|Job \d+ has been submitted with SLURM jobid|Submitted array job"
 )
-_NAMED = ("dataset", "controlnet", "condition", "source", "judge")
+_NAMED = ("dataset", "generator", "condition", "source", "judge")
 """Wildcards that tell steps apart; jobs that differ in others (shard, seed, ...) are one step."""
 
 _NOUNS = {"train": "models"}
