@@ -192,7 +192,7 @@ def test_a_mix_without_synthetic_images_is_trained_once(config):
     found = arms(checked(config))
     scenes = [arm for arm in found if arm["dataset"] == "digits_scenes"]
     real = [arm for arm in scenes if arm["mix"] == "real"]
-    assert [(arm["controlnet"], arm["selection"]) for arm in real] == [("none", "none")]
+    assert [(arm["generator"], arm["selection"]) for arm in real] == [("none", "none")]
     assert {arm["selection"] for arm in scenes if arm["mix"] == "plus_synthetic"} == set(
         config["experiments"][0]["selections"]
     )
@@ -202,7 +202,7 @@ def test_sets_join_what_several_experiments_ask(config):
     extra = {**config["experiments"][0], "selections": ["all", "best_half"], "features": ["tiny"]}
     config["experiments"].append(extra)
     sets = generated_sets(checked(config))
-    assert len({(entry["dataset"], entry["controlnet"]) for entry in sets}) == len(sets)
+    assert len({(entry["dataset"], entry["generator"]) for entry in sets}) == len(sets)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config/examples").glob("*.yaml")), ids=str)
