@@ -31,8 +31,6 @@ report: "resources/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/remedies.smk"
-include: "rules/inputs.smk"
-include: "rules/maps.smk"
 include: "rules/made.smk"
 include: "rules/resources.smk"
 include: "rules/prepare.smk"
@@ -50,11 +48,10 @@ include: "rules/metadata.smk"
 include: "rules/mix.smk"
 include: "rules/train.smk"
 include: "rules/study.smk"
-include: "rules/report_inputs.smk"
 include: "rules/report.smk"
 include: "rules/gallery.smk"
 include: "rules/provenance.smk"
-include: "rules/progress.smk"
+include: "rules/monitor.smk"
 
 
 rule all:

@@ -82,13 +82,6 @@ def get_settings(table, *without):
     return settings
 
 
-def get_mix_version(wildcards):
-    """The version of a training set; other ways to augment make only those sets anew that have them."""
-    if get_entry("mixes", wildcards).get("classical"):
-        return f"{STAGE['mix']}.{STAGE['classical']}"
-    return STAGE["mix"]
-
-
 @cache
 def model_digest(*paths):
     """A digest of local model files, taken once: every shard of a set asks for the same one."""
@@ -132,17 +125,6 @@ def get_generator(wildcards):
     return get_entry("generators", wildcards)
 
 
-def get_generation(wildcards):
-    """All settings that a set of synthetic images was made with."""
-    tables = {"condition": "conditions", "variation": "variations", "prompts": "prompts"}
-    settings = {
-        key: config[tables[key]][value] if key in tables and value else value
-        for key, value in get_generator(wildcards).items()
-        if value or key != "variation"
-    }
-    return {**settings, "seed": config["seed"]}
-
-
 def whole(dataset):
     """The dataset that a subset is drawn from, whose val and test it shares; others are their own."""
     return config["datasets"][dataset].get("subset", {}).get("dataset", dataset)
@@ -178,6 +160,23 @@ def get_metadata():
 
 def get_studies():
     return [f"results/studies/{study}/study.md" for study in config["studies"]]
+
+
+def get_study_reports():
+    """Every file that a study shows its results in."""
+    names = ["study.md", "study.html", "arms.csv"]
+    names += [f"{kind}.png" for kind in ("differences", "learning_curve", "ratios", "correlations")]
+    return expand("results/studies/{study}/{name}", study=config["studies"], name=names)
+
+
+def require_studies(wildcards):
+    """The studies' reports; an error if there are none, where nothing else is asked for."""
+    if not config["studies"]:
+        raise WorkflowError(
+            "This configuration has no `studies`. The embedded ones: "
+            "snakemake --cores all study_all --configfile config/study.yaml"
+        )
+    return get_study_reports()
 
 
 def get_set(wildcards):

@@ -1,3 +1,6 @@
+include: "inputs/filter.smk"
+
+
 rule filter:
     """Keep the synthetic images that a selection's rule keeps, with score and rank."""
     input:
@@ -13,9 +16,6 @@ rule filter:
     conda:
         "../envs/metrics.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         settings=get_settings("selections"),
         features=lambda wildcards: features_of(get_entry("selections", wildcards)),

@@ -1,3 +1,6 @@
+include: "inputs/gallery.smk"
+
+
 rule gallery:
     """Put every image of every set on one page, with its scores and what a selection would keep."""
     input:

@@ -1,3 +1,6 @@
+include: "inputs/generate.smk"
+
+
 rule check_models:
     """Try a generator's diffusion model and ControlNet in seconds, before anything is made."""
     output:
@@ -12,9 +15,6 @@ rule check_models:
     conda:
         "../envs/generate.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         settings=get_model_settings,
         size=get_size,
@@ -79,14 +79,37 @@ rule gather:
     conda:
         "../envs/metrics.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.generator}",
         version=STAGE["generate"],
     script:
         "../scripts/gather.py"
+
+
+rule label_generated:
+    """Give each synthetic image the labels of its varied map, or of the real one that it varies."""
+    input:
+        still_made(f"data/{GENERATED}/labels", f"results/{GENERATED}/labels.csv"),
+        unpack(get_labels),
+        manifest=f"results/{GENERATED}/manifest.csv",
+        plan="results/{dataset}/{generator}/plan.csv",
+    output:
+        labels=f"results/{GENERATED}/labels.csv",
+        rejected=f"results/{GENERATED}/rejected_labels.csv",
+    log:
+        "logs/label_generated/{dataset}/{generator}.log",
+    benchmark:
+        "benchmarks/label_generated/{dataset}/{generator}.tsv"
+    retries: 0
+    localrule: True
+    conda:
+        "../envs/metrics.yaml"
+    threads: 1
+    params:
+        folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.generator}",
+        version=STAGE["label"],
+    script:
+        "../scripts/label_generated.py"
 
 
 rule prune_store:
@@ -100,9 +123,6 @@ rule prune_store:
     conda:
         "../envs/generate.yaml"
     threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=60,
     params:
         store=config["store"],
         drop=config["prune"] == "drop",

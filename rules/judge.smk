@@ -1,3 +1,6 @@
+include: "inputs/judge.smk"
+
+
 rule judge:
     """Score one shard of synthetic images by looking at them: fidelity, label survival, agreement."""
     input:

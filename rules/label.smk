@@ -21,8 +21,6 @@ rule label:
     threads: 1
     resources:
         max_rejected=str(config["max_rejected"]),  # not params: it changes no file
-        mem_mb=2000,
-        runtime=30,
     params:
         folder=lambda wildcards: f"data/real/{wildcards.dataset}/{wildcards.split}",
         task=get_dataset("task"),
@@ -32,32 +30,3 @@ rule label:
         version=STAGE["label"],
     script:
         "../scripts/label.py"
-
-
-rule label_generated:
-    """Give each synthetic image the labels of its varied map, or of the real one that it varies."""
-    input:
-        still_made(f"data/{GENERATED}/labels", f"results/{GENERATED}/labels.csv"),
-        unpack(get_labels),
-        manifest=f"results/{GENERATED}/manifest.csv",
-        plan="results/{dataset}/{generator}/plan.csv",
-    output:
-        labels=f"results/{GENERATED}/labels.csv",
-        rejected=f"results/{GENERATED}/rejected_labels.csv",
-    log:
-        "logs/label_generated/{dataset}/{generator}.log",
-    benchmark:
-        "benchmarks/label_generated/{dataset}/{generator}.tsv"
-    retries: 0
-    localrule: True
-    conda:
-        "../envs/metrics.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.generator}",
-        version=STAGE["label"],
-    script:
-        "../scripts/label_generated.py"

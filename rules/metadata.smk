@@ -1,3 +1,6 @@
+include: "inputs/metadata.smk"
+
+
 rule metadata:
     """Gather settings, models, metrics, scores and selections of one set of synthetic images."""
     input:
@@ -17,9 +20,6 @@ rule metadata:
     conda:
         "../envs/metrics.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         generation=get_generation,
         features=lambda wildcards: get_set(wildcards)["features"],

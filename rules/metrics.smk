@@ -1,3 +1,6 @@
+include: "inputs/metrics.smk"
+
+
 rule metrics:
     """Compare the synthetic images with the real ones as distributions (DTD): FID, KID, coverage, ..."""
     input:

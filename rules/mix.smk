@@ -1,3 +1,6 @@
+include: "inputs/mix.smk"
+
+
 rule mix:
     """Put real and selected synthetic images together as one training set that can be moved."""
     input:

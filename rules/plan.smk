@@ -1,3 +1,6 @@
+include: "inputs/plan.smk"
+
+
 rule plan:
     """List the synthetic images to make: source, variant, seed, prompt, size."""
     input:
@@ -15,8 +18,6 @@ rule plan:
         "../envs/metrics.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
         prompts=lambda wildcards: f"prompts.{get_generator(wildcards)['prompts']}",
     params:
         prompts=get_prompts,

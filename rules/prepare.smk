@@ -15,9 +15,6 @@ rule prepare_digits:
     conda:
         "../envs/metrics.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         settings=lambda wildcards: config["datasets"][wildcards.dataset]["prepare"],
         seed=config["seed"],

@@ -1,3 +1,6 @@
+include: "inputs/provenance.smk"
+
+
 rule provenance:
     """Say what the results were made with: configuration, models, code, packages, machines."""
     input:
@@ -17,9 +20,6 @@ rule provenance:
     conda:
         "../envs/metrics.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         config=used_config(config),
         logs="logs",

@@ -1,7 +1,10 @@
+include: "inputs/report.smk"
+
+
 rule report_sheet:
     """Show real images, condition maps and synthetic images side by side, best to worst."""
     input:
-        unpack(get_judged),
+        unpack(get_shown_selection),
         real="results/real/{dataset}/train/manifest.csv",
         real_labels="results/real/{dataset}/train/labels.csv",
         generated_labels=f"results/{GENERATED}/labels.csv",
@@ -25,9 +28,6 @@ rule report_sheet:
     conda:
         "../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         settings=get_settings("selections"),
         task=get_dataset("task"),
@@ -42,7 +42,7 @@ rule report_sheet:
 rule report_scores:
     """Draw the scores of the synthetic images with the selection's cut."""
     input:
-        unpack(get_judged),
+        unpack(get_shown_selection),
     output:
         figure=report(
             "results/report/scores/{dataset}/{generator}/{selection}.png",
@@ -63,9 +63,6 @@ rule report_scores:
     conda:
         "../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         settings=get_settings("selections"),
         version=STAGE["report"],
@@ -98,9 +95,6 @@ rule report_extremes:
     conda:
         "../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         task=get_dataset("task"),
         classes=get_dataset("classes"),
@@ -131,9 +125,6 @@ rule report_metrics:
     conda:
         "../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         version=STAGE["report"],
     script:
@@ -161,9 +152,6 @@ rule report_curves:
     conda:
         "../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         arms=get_arm_names,
         version=STAGE["report"],
@@ -193,9 +181,6 @@ rule report_arms:
     conda:
         "../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         arms=get_arm_names,
         baselines=BASELINES,
@@ -225,9 +210,6 @@ rule summary:
     conda:
         "../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         configfiles=get_configfiles(),
         datasets=[{"dataset": entry["dataset"]} for entry in REPORTED],

@@ -1,3 +1,6 @@
+include: "inputs/scan.smk"
+
+
 rule scan:
     """Check every real picture: what is usable, and what is not and why."""
     input:

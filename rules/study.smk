@@ -1,3 +1,6 @@
+include: "inputs/study.smk"
+
+
 rule subset:
     """Draw the real training images of one replicate of a study."""
     input:
@@ -16,9 +19,6 @@ rule subset:
     conda:
         "../envs/metrics.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         settings=lambda wildcards: config["datasets"][wildcards.dataset]["subset"],
         task=get_dataset("task"),
@@ -101,9 +101,6 @@ rule report_study:
     conda:
         "../envs/report.yaml"
     threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         version=STAGE["report"],
     script:

@@ -1,3 +1,6 @@
+include: "inputs/vary.smk"
+
+
 rule vary:
     """Give each variant a condition map of its own, and move the labels by the same transform."""
     input:

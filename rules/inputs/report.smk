@@ -1,7 +1,8 @@
-# What the report is made from: input functions of the rules in report.smk.
+# What the rules of report.smk are given.
+
 
 # What the report is about: every selection and feature model of every set, and the mixes against
-# which the others are held: the real images once, and nothing else, where an experiment has them.
+# which the others are held (BASELINES): the real images once, and nothing else.
 SELECTED = [
     {"dataset": entry["dataset"], "generator": entry["generator"], "selection": name}
     for entry in REPORTED
@@ -12,23 +13,9 @@ MEASURED = [
     for entry in REPORTED
     for name in entry["features"]
 ]
-LABELED = [
-    {"dataset": name, "split": split}
-    for name in dict.fromkeys(entry["dataset"] for entry in REPORTED)
-    for split in SPLITS
-]
-TRAINED = {arm["mix"] for arm in ARMS}
-BASELINES = [
-    name
-    for name, mix in config["mixes"].items()
-    if name in TRAINED
-    and mix["synthetic"] == 0
-    and mix["duplicate"] == 1
-    and mix["classical"] is None
-]
 
 
-def get_judged(wildcards):
+def get_shown_selection(wildcards):
     """What a selection did to a set: plan, images, what was kept, and the scores to show it by."""
     root = f"results/{wildcards.dataset}/{wildcards.generator}"
     selection = config["selections"][wildcards.selection]
@@ -58,6 +45,24 @@ def get_arms_of(file):
 def get_arm_names(wildcards):
     names = ("generator", "selection", "mix", "seed")
     return [{name: arm[name] for name in names} for arm in arms_of(wildcards)]
+
+
+TRAINED = {arm["mix"] for arm in ARMS}
+BASELINES = [
+    name
+    for name, mix in config["mixes"].items()
+    if name in TRAINED
+    and mix["synthetic"] == 0
+    and mix["duplicate"] == 1
+    and mix["classical"] is None
+]
+
+
+LABELED = [
+    {"dataset": name, "split": split}
+    for name in dict.fromkeys(entry["dataset"] for entry in REPORTED)
+    for split in SPLITS
+]
 
 
 def get_configfiles():
@@ -96,13 +101,6 @@ def get_report():
     return [*get_figures(), *tables, *pages] if ARMS else []
 
 
-def get_study_reports():
-    """Every file that a study shows its results in."""
-    names = ["study.md", "study.html", "arms.csv"]
-    names += [f"{kind}.png" for kind in ("differences", "learning_curve", "ratios", "correlations")]
-    return expand("results/studies/{study}/{name}", study=config["studies"], name=names)
-
-
 def get_summary_inputs():
     """What the summary counts, and every figure and table, so that it is the last thing made."""
     root = "results/{dataset}/{generator}"
@@ -116,33 +114,3 @@ def get_summary_inputs():
         "labels": [f"results/{REAL}/labels.yaml".format(**entry) for entry in LABELED],
         "figures": get_figures(),
     }
-
-
-def get_gallery_features(entry):
-    """The feature models whose scores the gallery shows: those measured, and those selected by."""
-    chosen = [features_of(config["selections"][name]) for name in entry["selections"]]
-    return list(dict.fromkeys(sum(chosen, entry["features"])))
-
-
-def get_gallery_sets():
-    """Every set as the gallery shows it: what its labels mean, and the selections it is judged by."""
-    return [
-        {
-            "dataset": entry["dataset"],
-            "generator": entry["generator"],
-            "task": config["datasets"][entry["dataset"]]["task"],
-            "classes": config["datasets"][entry["dataset"]]["classes"],
-            "selections": {name: config["selections"][name] for name in entry["selections"]},
-            "features": get_gallery_features(entry),
-        }
-        for entry in REPORTED
-    ]
-
-
-def get_gallery_scores():
-    """The scores of every set, in the order of `get_gallery_sets`."""
-    return [
-        f"results/{entry['dataset']}/{entry['generator']}/scores/{name}.csv"
-        for entry in REPORTED
-        for name in get_gallery_features(entry)
-    ]

@@ -1,23 +1,7 @@
-# Which condition maps, labels and real ancestors synthetic images have: input functions of the rules
-# vary, plan, generate and label_generated.
+# What the rules of plan.smk are given.
+
 
 from cia.config.experiments import uses_objects
-
-
-def get_extractor(wildcards):
-    return config["conditions"][get_generator(wildcards)["condition"]]["extractor"]
-
-
-def is_detection(wildcards):
-    return get_dataset("task")(wildcards) == "detection"
-
-
-def get_vary_inputs(wildcards):
-    """The maps to vary; and the boxes to move, which a classification has none of."""
-    inputs = {"conditions": get_condition_manifest(wildcards)}
-    if is_detection(wildcards):
-        inputs["labels"] = f"results/real/{wildcards.dataset}/train/labels.csv"
-    return inputs
 
 
 def get_maps(wildcards):
@@ -34,6 +18,16 @@ def get_labels(wildcards):
     return {"real": f"results/real/{wildcards.dataset}/train/labels.csv"}
 
 
+def get_prompts(wildcards):
+    return config["prompts"][get_generator(wildcards)["prompts"]]
+
+
+def get_prompt_classes(wildcards):
+    """The class names, where prompts name objects."""
+    named = uses_objects(get_prompts(wildcards))
+    return get_dataset("classes")(wildcards) if named else None
+
+
 def get_plan_inputs(wildcards):
     """Captions and maps; the real ancestors of varied maps; labels, where prompts name objects."""
     inputs = {
@@ -43,13 +37,3 @@ def get_plan_inputs(wildcards):
     if get_generator(wildcards)["variation"]:
         inputs["sources"] = f"data/varied/{wildcards.dataset}/{wildcards.generator}/sources.csv"
     return inputs | (get_labels(wildcards) if uses_objects(get_prompts(wildcards)) else {})
-
-
-def get_prompts(wildcards):
-    return config["prompts"][get_generator(wildcards)["prompts"]]
-
-
-def get_prompt_classes(wildcards):
-    """The class names, where prompts name objects."""
-    named = uses_objects(get_prompts(wildcards))
-    return get_dataset("classes")(wildcards) if named else None

@@ -1,0 +1,14 @@
+# What the rules of filter.smk are given.
+
+
+def get_selection_inputs(wildcards):
+    """What a selection reads: the scores of its feature models, and labels for per-class quotas."""
+    root = f"results/{wildcards.dataset}/{wildcards.generator}"
+    generated = f"results/generated/{wildcards.dataset}/{wildcards.generator}"
+    selection = config["selections"][wildcards.selection]
+    inputs = {"manifest": f"{generated}/manifest.csv"}
+    for name in features_of(selection):
+        inputs[f"scores_{name}"] = f"{root}/scores/{name}.csv"
+    if any(step.get("per_class") for step in selection.get("steps", [selection])):
+        inputs["labels"] = f"{generated}/labels.csv"
+    return inputs
