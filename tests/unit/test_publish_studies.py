@@ -52,8 +52,8 @@ def test_two_sentences_say_what_random_reaches_and_how_many_arms_are_better(stud
     assert words.replace("\n", " ") == (
         "**birds**: Models trained on 30 real and 60 synthetic images reach a test accuracy of "
         "0.600 [0.550, 0.650]; the control, trained on the same 30 real images repeated, reaches "
-        "0.400 [0.350, 0.450]. It takes 71 [60, over 71] real images alone to reach the same score; "
-        "of 4 ways to add images, 1 is shown to beat the control "
+        "0.400 [0.350, 0.450]. It takes 71 [60, over 71] real images alone to reach the same "
+        "score; of 4 ways to add images, 1 is shown to beat the control "
         "([all numbers](docs/studies/birds.md))."
     )
     assert max(map(len, words.splitlines())) <= 110
