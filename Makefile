@@ -28,7 +28,7 @@ study: $(VENV)/installed ## Ask whether synthetic images help: every arm with ev
 	snakemake study_all --cores 1 --quiet all --report results/studies/report.html --configfile config/study.yaml
 	@cat results/studies/*/study.md
 
-publish-study: $(VENV)/installed ## Put the tables and figures of results/studies into README.md and docs/studies
+publish-study: $(VENV)/installed ## Put what results/studies shows into README.md and docs/studies
 	python tools/publish_studies.py
 
 test: $(VENV)/installed ## Run every test

@@ -22,9 +22,10 @@ ready ones for real use. Run with another file by
 
     snakemake --cores all --configfile my.yaml
 
-in place of the demo's. Of several files after `--configfile`, each is laid over the one before:
-tables are merged key by key, lists are replaced; a file without `experiments` and `studies`
-is laid over the demo's.
+in place of the demo's. You may name several files after `--configfile`. Each changes the ones
+before it: tables are merged key by key, lists are replaced. If none of your files has `experiments`
+or `studies`, they change the demo's configuration in the same way. Otherwise the demo's is not
+read.
 To change a nested value for one run use a second small file, not `--config`, whose nested values
 arrive as text.
 

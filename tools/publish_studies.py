@@ -2,28 +2,29 @@
 
 Usage: publish_studies.py    after `make study`
 
-Writes docs/studies/{study}.md with its figures, and the results section of README.md between its
-marks. Nothing in either is written by hand.
+Writes docs/studies/{study}.md with all words, the table and the figures, and into README.md,
+between its marks, two sentences and one figure of each study. Nothing in either is written by hand.
 """
 
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from cia.evidence.summary import equivalent_words, with_interval  # noqa: E402
 from cia.files import read_yaml, write_text  # noqa: E402
-from cia.reporting.pages import Table, markdown_table  # noqa: E402
-from cia.reporting.study_page import study_cells, study_pages  # noqa: E402
+from cia.reporting.study_page import SHOWN, study_pages  # noqa: E402
 
 RESULTS, DOCS, README = ROOT / "results/studies", ROOT / "docs/studies", ROOT / "README.md"
 FIGURES = ("differences", "learning_curve", "ratios", "correlations")
 MARKS = "<!-- studies -->", "<!-- end of studies -->"
-COLUMNS = (0, 1, 2, 3, 4, 5, -2, -1)
-"""What of a study's table the README shows: all but the second comparison."""
+WIDTH = 110
+NAMES = "The names of the arms are explained in [studies.md](../studies.md#arms)."
 
 
 def main() -> None:
@@ -31,39 +32,57 @@ def main() -> None:
     if not found:
         sys.exit(f"{RESULTS} has no study; run: make study")
     studies = {path.parent.name: read_yaml(path) for path in found}
-    for name, study in studies.items():
-        publish(name, study)
     before, after = split(README.read_text(encoding="utf-8"))
+    DOCS.mkdir(exist_ok=True)
+    for name, study in studies.items():
+        write_text(DOCS / f"{name}.md", page(name, study))
+        for figure in FIGURES:
+            shutil.copyfile(RESULTS / name / f"{figure}.png", DOCS / f"{name}_{figure}.png")
     parts = [section(name, study) for name, study in studies.items()]
     write_text(README, "\n\n".join([before + MARKS[0], *parts, MARKS[1] + after]))
 
 
-def publish(name: str, study: Mapping) -> None:
-    """Write a study's page, with its figures beside it."""
-    DOCS.mkdir(exist_ok=True)
-    page = study_pages(study)[0].rstrip()
-    for figure in FIGURES:
-        shutil.copyfile(RESULTS / name / f"{figure}.png", DOCS / f"{name}_{figure}.png")
-        page += f"\n\n![{figure.replace('_', ' ')}]({name}_{figure}.png)"
-    write_text(DOCS / f"{name}.md", page + "\n")
+def page(name: str, study: Mapping) -> str:
+    """Return a study's own page: where its words are explained, all that it says, its figures."""
+    title, rest = study_pages(study)[0].rstrip().split("\n", 1)
+    figures = [f"![{figure.replace('_', ' ')}]({name}_{figure}.png)" for figure in FIGURES]
+    return "\n\n".join([title, NAMES, rest.lstrip("\n"), *figures]) + "\n"
 
 
 def section(name: str, study: Mapping) -> str:
-    """Return the README's part on one study: words, table, figure."""
-    seeds, images = study["seeds"], study["test_images"]
-    about = (
-        f"**{name}**: {study['settings']['real']} real training images, {seeds} seeds, "
-        f"{images} test images, {study['steps']} optimizer steps in every arm. "
-        f"[All of it](docs/studies/{name}.md)."
+    """Return the README's part on one study: two sentences and a figure.
+
+    They are about the arm `random` and not about the best arm, which chance has helped.
+    """
+    rows = {row["name"]: row for row in study["arms"]}
+    random, control = rows["random"], rows[study["control"]]
+    real, added, metric = random["n_real"], random["n_added"], study["metric"]
+    words = (
+        f"**{name}**: Models trained on {real} real and {added} synthetic images reach a test "
+        f"{metric} of {with_interval(random, '.3f')}; the control, trained on the same {real} real "
+        f"images repeated, reaches {with_interval(control, '.3f')}. {worth(random)} "
+        f"{claims([rows[arm] for arm in study['families']['difference']])} "
+        f"([all numbers](docs/studies/{name}.md))."
     )
-    whole = study_cells(study)
-    keep = [column % len(whole.headers) for column in COLUMNS]
-    rows = [[row[column] for column in keep] for row in whole.rows]
-    headers = [whole.headers[column].replace(" [95 % interval]", "") for column in keep]
-    table = Table(headers, rows, range(1, len(keep)))
-    points = "\n".join(f"- {sentence}" for sentence in study["verdict"])
-    figure = f"![Differences to the control](docs/studies/{name}_differences.png)"
-    return "\n\n".join([about, points, markdown_table(table), figure])
+    lines = textwrap.wrap(words, WIDTH, break_long_words=False, break_on_hyphens=False)
+    figure = f"![Differences to the control: {name}](docs/studies/{name}_differences.png)"
+    return "\n".join(lines) + f"\n\n{figure}"
+
+
+def worth(row: Mapping) -> str:
+    """Say how many real images alone score like an arm, where the learning curve can tell."""
+    if not row["equivalent_real"]:
+        return "How many real images alone reach the same score can't be said here;"
+    words = equivalent_words(row["equivalent_real"])
+    return f"It takes {words} real images alone to reach the same score;"
+
+
+def claims(rows: Sequence[Mapping]) -> str:
+    """Say how many of the arms that might be better than the control are shown to be."""
+    found = [row["difference"] for row in rows]
+    better = [x for x in found if x["p_holm"] is not None and x["p_holm"] < SHOWN and x["mean"] > 0]
+    are = "is" if len(better) == 1 else "are"
+    return f"of {len(rows)} ways to add images, {len(better)} {are} shown to beat the control"
 
 
 def split(text: str) -> tuple[str, str]:
