@@ -22,7 +22,7 @@ from cia.evidence.resampling import (
 from cia.evidence.results import read_truth
 from cia.evidence.study import Arm, summarize_study
 from cia.files import read_yaml, write_yaml
-from cia.scores.neighbors import score_neighbors
+from cia.scores.proximity import score_neighbors
 from cia.tables import COLUMNS, write_table
 from cia.yolo import import_ultralytics
 from study import features_of, join

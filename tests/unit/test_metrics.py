@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cia.directions import METRICS
 from cia.errors import UserError
 from cia.metrics import distribution_metrics
+from cia.metrics.bootstrap import draw, interval
 from cia.metrics.frechet import frechet_distance, frechet_infinity, frechet_influence
 from cia.metrics.inception_score import inception_score
 from cia.metrics.kernels import (
@@ -19,7 +20,6 @@ from cia.metrics.kernels import (
     squared_mmd,
 )
 from cia.metrics.manifolds import compare_manifolds
-from cia.metrics.resampling import draw, interval
 
 
 def samples(n: int, d: int, seed: int, shift: float = 0.0) -> np.ndarray:

@@ -10,7 +10,7 @@ from cia.directions import SCORES
 from cia.errors import UserError
 from cia.scores import name_neighbors, score_features
 from cia.scores.mahalanobis import mahalanobis, mahalanobis_per_class, mahalanobis_pinv
-from cia.scores.neighbors import score_neighbors
+from cia.scores.proximity import score_neighbors
 
 
 def score_images(real, synthetic):

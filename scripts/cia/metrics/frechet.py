@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-from cia.metrics.resampling import Draws
+from cia.metrics.bootstrap import Draws
 
 PARTS = (1, 2, 3, 4)
 """Into how many parts the images are dealt to see how the distance grows as they get fewer."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cia.metrics.resampling import Draws
+from cia.metrics.bootstrap import Draws
 from cia.neighbors import squared_distances
 
 SUBSETS = 100
