@@ -137,6 +137,8 @@ def radii_theirs(n: int) -> Callable:
 
 
 def nearest_ours(n: int) -> Callable:
+    import sklearn.neighbors  # noqa: F401 - a library's import is no part of a search
+
     from cia.neighbors import nearest_points
 
     real, synthetic = pair(n)
