@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 DIMENSIONS = 2048
 PICTURES = 96
+NEIGHBORS = 5
 MAHALANOBIS_BATCHES = 4
 """Batches of ciagen's that are timed."""
 
@@ -104,6 +105,44 @@ def mahalanobis_theirs_at_once(n: int) -> Callable:
     return lambda: mahalanobis_distance_calc(
         synthetic, real.mean(dim=0), torch.cov(real.T), to_type="torch", distance_squared=True
     )
+
+
+def mahalanobis_theirs_in_float64(n: int) -> Callable:
+    """scikit-learn's, which gives squares."""
+    from sklearn.covariance import LedoitWolf
+
+    real, synthetic = (each.astype(np.float64) for each in pair(n))
+    return lambda: np.sqrt(LedoitWolf().fit(real).mahalanobis(synthetic))
+
+
+def radii_ours(n: int) -> Callable:
+    from cia.neighbors import neighbor_radii
+
+    real, _ = pair(n)
+    return lambda: neighbor_radii(real, NEIGHBORS)
+
+
+def radii_theirs(n: int) -> Callable:
+    """scikit-learn's, of centered features in float64: as exact as ours."""
+    from sklearn.neighbors import NearestNeighbors
+
+    real, _ = pair(n)
+
+    def run():
+        centered = real - real.mean(axis=0, dtype=np.float64)
+        search = NearestNeighbors(n_neighbors=NEIGHBORS, algorithm="brute").fit(centered)
+        return search.kneighbors()[0][:, -1]
+
+    return run
+
+
+def nearest_ours(n: int) -> Callable:
+    import sklearn.neighbors  # noqa: F401 - a library's import is no part of a search
+
+    from cia.neighbors import nearest_points
+
+    real, synthetic = pair(n)
+    return lambda: nearest_points(synthetic, real, NEIGHBORS)
 
 
 def manifolds_ours(n: int) -> Callable:
@@ -254,6 +293,30 @@ BENCHES: dict[str, tuple[str, int, Callable, Callable | None, str, float]] = {
         "ciagen, its function called once",
         1,
     ),
+    "mahalanobis_sklearn": (
+        "the same",
+        10_000,
+        mahalanobis_ours,
+        mahalanobis_theirs_in_float64,
+        "scikit-learn, LedoitWolf",
+        10,
+    ),
+    "radii": (
+        f"distance of each of 10 000 images to its {NEIGHBORS}th nearest other",
+        10_000,
+        radii_ours,
+        radii_theirs,
+        "scikit-learn, NearestNeighbors",
+        1,
+    ),
+    "nearest": (
+        f"{NEIGHBORS} nearest real images of each synthetic one, 10 000 + 10 000 images",
+        10_000,
+        nearest_ours,
+        None,
+        "",
+        0,
+    ),
     "manifolds": (
         "precision, recall, density, coverage, 10 000 + 10 000 images",
         10_000,
@@ -284,6 +347,9 @@ BENCHES: dict[str, tuple[str, int, Callable, Callable | None, str, float]] = {
 EXTRAPOLATED = {"mahalanobis": lambda n: -(-n // 32) / MAHALANOBIS_BATCHES}
 """By how much the time of theirs is multiplied."""
 
+SAME = {"frechet_5000", "frechet_1000", "mahalanobis_sklearn", "radii", "manifolds"}
+"""Pairs that compute the same numbers: these are compared, too."""
+
 MARKS = ("<!-- bench -->", "<!-- end of bench -->")
 
 
@@ -298,8 +364,9 @@ def main() -> None:
         print(json.dumps(measure(*options.child)))
         return
     lines = [
-        "| what | ours | theirs | | times faster | to reach | peak memory, ours and theirs |",
-        "|---|---:|---:|---|---:|---:|---:|",
+        "| what | ours | theirs | | times faster | to reach | peak memory, ours and theirs "
+        "| largest relative difference |",
+        "|---|---:|---:|---|---:|---:|---:|---:|",
     ]
     for name in options.only:
         lines.append(row(name, options.rounds))
@@ -309,17 +376,22 @@ def main() -> None:
 
 
 def measure(name: str, side: str) -> dict:
-    """Time one side of a pair once, after its data are there; memory above what they take."""
+    """Time one side of a pair once, after its data are there; memory above what they take.
+
+    With the numbers that it computed, where the other side computes the same.
+    """
     _, n, *sides, _, _ = BENCHES[name]
     run = sides[side == "theirs"](n)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from here
     before = status("VmRSS")
     start = time.perf_counter()
-    run()
+    found = run()
     seconds = time.perf_counter() - start
+    megabytes = (status("VmHWM") - before) / 1024
     if side == "theirs":
         seconds *= EXTRAPOLATED.get(name, lambda n: 1)(n)
-    return {"seconds": seconds, "megabytes": (status("VmHWM") - before) / 1024}
+    values = np.ravel(found).tolist() if name in SAME else []
+    return {"seconds": seconds, "megabytes": megabytes, "values": values}
 
 
 def status(key: str) -> int:
@@ -337,18 +409,24 @@ def row(name: str, rounds: int) -> str:
             found[side].append(run_child(name, side))
     ours = middle(found["ours"])
     if not theirs:
-        return f"| {words} | {ours['seconds']:.1f} s | | | | | {ours['megabytes']:.0f} MB |"
+        return f"| {words} | {ours['seconds']:.1f} s | | | | | {ours['megabytes']:.0f} MB | |"
     other = middle(found["theirs"])
     ratio = other["seconds"] / ours["seconds"]
     memory = f"{ours['megabytes']:.0f} MB, {other['megabytes']:.0f} MB"
     return (
         f"| {words} | {ours['seconds']:.2f} s | {other['seconds']:.2f} s | {whose} | "
-        f"{ratio:.1f} | {target} | {memory} |"
+        f"{ratio:.1f} | {target} | {memory} | {difference(found)} |"
     )
 
 
 def middle(runs: list[dict]) -> dict:
-    return {key: median(run[key] for run in runs) for key in runs[0]}
+    return {key: median(run[key] for run in runs) for key in ("seconds", "megabytes")}
+
+
+def difference(found: dict[str, list[dict]]) -> str:
+    """Return the largest relative difference of both sides' numbers; empty where they have none."""
+    ours, theirs = (np.array(found[side][0]["values"]) for side in ("ours", "theirs"))
+    return f"{np.max(np.abs(ours - theirs) / np.abs(theirs)):.0e}" if ours.size else ""
 
 
 def run_child(name: str, side: str) -> dict:

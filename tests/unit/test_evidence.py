@@ -23,7 +23,7 @@ from cia.evidence.results import read_truth
 from cia.evidence.summary import Arm, summarize_study
 from cia.files import read_yaml, write_yaml
 from cia.quiet_ultralytics import import_ultralytics
-from cia.scores.neighbors import score_neighbors
+from cia.scores.proximity import score_neighbors
 from cia.tables import COLUMNS, write_table
 from study import features_of, join
 

@@ -19,7 +19,6 @@ from cia.metrics.kernels import (
     squared_mmd,
 )
 from cia.metrics.manifolds import compare_manifolds
-from cia.metrics.resampling import draw, interval
 
 
 def samples(n: int, d: int, seed: int, shift: float = 0.0) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cia.directions import SCORES
 from cia.errors import UserError
 from cia.scores.mahalanobis import mahalanobis, mahalanobis_per_class, mahalanobis_pinv
-from cia.scores.neighbors import score_neighbors
+from cia.scores.proximity import score_neighbors
 from cia.scores.scoring import name_neighbors, score_features
 
 
@@ -134,19 +134,27 @@ def test_distances_within_the_class_and_a_class_with_too_few_images():
     assert found[1] > 3 * found[0] and np.isnan(found[2])
 
 
-def test_neighbors_are_scikit_learn_s_and_realism_its_definition():
-    from sklearn.neighbors import NearestNeighbors
-
+def test_nearest_images_and_realism_are_their_definitions():
     rng = np.random.default_rng(9)
     real, synthetic = rng.normal(size=(1050, 5)), rng.normal(size=(40, 5))
     found = score_neighbors(real, synthetic, 4)
-    distances, index = NearestNeighbors(n_neighbors=4).fit(real).kneighbors(synthetic)
-    np.testing.assert_allclose(found.distance, distances[:, 3], rtol=1e-9)
-    np.testing.assert_array_equal(found.nearest_real, index[:, 0])
-    own = NearestNeighbors(n_neighbors=5).fit(real).kneighbors(real)[0][:, 4]
+    apart = np.linalg.norm(synthetic[:, None] - real[None], axis=2)
+    np.testing.assert_allclose(found.distance, np.sort(apart)[:, 3], rtol=1e-12)
+    np.testing.assert_array_equal(found.nearest_real, apart.argmin(axis=1))
+    own = np.sort(np.linalg.norm(real[:, None] - real[None], axis=2))[:, 4]
     dense = own <= np.median(own)
-    apart = np.linalg.norm(synthetic[:, None] - real[None, dense], axis=2)
-    np.testing.assert_allclose(found.realism, (own[dense] / apart).max(axis=1), rtol=1e-6)
+    realism = (own[dense] / apart[:, dense]).max(axis=1)
+    np.testing.assert_allclose(found.realism, realism, rtol=1e-6)
+
+
+def test_the_same_image_made_again_and_again_is_at_distance_zero_of_another_one():
+    rng = np.random.default_rng(12)
+    real = rng.normal(size=(50, 64)).astype(np.float32) + 30
+    synthetic = np.repeat(real[:3] + np.float32(0.5), 8, axis=0)  # more twins than neighbors
+    found = score_neighbors(real, synthetic, 5)
+    assert (found.copy_synthetic == 0).all()
+    assert (found.nearest_synthetic != np.arange(24)).all()
+    assert (found.nearest_synthetic // 8 == np.arange(24) // 8).all()
 
 
 def test_a_copy_of_a_real_image_and_twins_are_seen_and_named():

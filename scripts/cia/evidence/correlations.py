@@ -107,6 +107,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 def _residuals(rows: np.ndarray, given: np.ndarray) -> np.ndarray:
     """Return rows less their regression on the given ranks, of which there is one or none."""
+    # both centered: y - (y . z / z . z) z
     for other in given:
         if other.any():
             rows = rows - np.outer(rows @ other / (other @ other), other)
@@ -122,6 +123,9 @@ def _correlations(one: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def _bounds(rho: float, arms: int, given: int) -> tuple[float, float]:
     """Return the interval; a rho of 1 counts as half a step below, as ranks have steps."""
+    # tanh(atanh(rho) +- z sqrt((1 + rho^2 / 2) / (n - 3 - given))), z = 1.96. With differences d of
+    # ranks, rho = 1 - 6 sum d^2 / (n (n^2 - 1)). The least change swaps two neighbors, sum d^2 = 2:
+    # a step is 12 / (n (n^2 - 1)). At 1 itself atanh is infinite, hence half a step less.
     step = 6 / (arms * (arms**2 - 1))
     inner = min(max(rho, -1 + step), 1 - step)
     half = 1.959964 * math.sqrt((1 + inner**2 / 2) / (arms - 3 - given))
@@ -141,6 +145,8 @@ def _p_value(left: np.ndarray, alike: list[np.ndarray], count: int) -> float:
 
     What is left after a regression on the ratio is so whatever places it takes among them.
     """
+    # residual = y - (y . z / z . z) z. An order p of y among arms of equal z leaves z as it is, so
+    # p(y) . z = y . z and the residual of p(y) is p(residual): ordering residuals is enough.
     observed = abs(_correlations(left[0], left[1:])[0]) - 1e-9
 
     def as_far(orders: np.ndarray) -> np.ndarray:
@@ -152,6 +158,7 @@ def _p_value(left: np.ndarray, alike: list[np.ndarray], count: int) -> float:
     orders = np.tile(np.arange(left.shape[1]), (_ORDERS, 1))
     for group in alike:
         orders[:, group] = random.permuted(orders[:, group], axis=1)
+    # the order that was observed is one of them (Phipson and Smyth 2010): p is never 0
     return float((as_far(orders).sum() + 1) / (_ORDERS + 1))
 
 

@@ -47,6 +47,9 @@ class Curve:
 
         The mean over seeds of the first is the fit, with straight lines between its points.
         """
+        # value = b . (P y), with P the pooling, y one seed's scores by size, and b the weights of
+        # linear interpolation, found as the interpolated unit vectors: linear in y, so one row b P
+        # serves every seed and draw
         between = [np.interp(size, self.sizes, row) for row in np.eye(len(self.sizes))]
         share = np.array(between) @ self._pooling
         return share @ self.scores, np.tensordot(share, self.resampled, axes=1)
@@ -56,6 +59,8 @@ class Curve:
         """Return the isotonic fit as a matrix: each size's share of each pooled neighbor."""
         from sklearn.isotonic import IsotonicRegression
 
+        # the least-squares rising fit is the mean within each run of sizes that it pools (pool
+        # adjacent violators): P_ij = 1 / (sizes in the run) where i and j share one, else 0
         means = self.scores.mean(axis=1)
         fitted = IsotonicRegression().fit_transform(self.sizes, means)
         pooled = fitted[:, None] == fitted[None, :]
@@ -191,6 +196,8 @@ def gap_closed(
         )
     value = float(gain[0].mean()) / whole.mean
 
+    # {g: |mean(gain - g gap)| <= t se(gain - g gap)}: gap is clear of zero, so the value is in it
+    # and both its ends are found by walking outwards
     def possible(share: float) -> bool:
         rest = interval(gain[0] - share * gap[0], gain[1] - share * gap[1], images)
         return not (rest.above_zero or rest.below_zero)
@@ -213,6 +220,7 @@ def _read_off(sizes: np.ndarray, fit: Sequence[float], score: float) -> tuple[fl
 
 def _last(possible: Callable[[float], bool], start: float, step: float) -> float | None:
     """Return the last possible value on the way from a possible start; None if there is no end."""
+    # steps of 1, 2, 4, ... while they stay possible, then halving: 40 times is to the last digits
     inside = start
     while possible(start + step):
         inside = start + step

@@ -105,6 +105,13 @@ def holm(p: Sequence[float | None]) -> list[float | None]:
 
 def _variance(by_seed: np.ndarray, resampled: np.ndarray, images: int) -> tuple[float, float]:
     """Return the variance of the mean over seeds, and its degrees of freedom."""
+    # score(seed s, images d) = mean + a_s + b_d + c_sd, with S seeds. The variance of the mean over
+    # seeds is var(a) / S + var(b) + var(c) / S, and is put together from
+    #     of_images: its variance over draws              = var(b) + var(c) / S
+    #     of_seeds:  the variance over seeds, by S        = (var(a) + var(c)) / S
+    #     of_both:   that over draws, less each draw's mean over seeds, by S  = var(c) / S
+    # as of_seeds + of_images - of_both, else var(c) / S would count twice. Satterthwaite:
+    # df = total^2 / sum(part^2 / df of the part).
     seeds = len(by_seed)
     of_images = float(resampled.mean(axis=0).var(ddof=1))
     if seeds == 1:

@@ -167,6 +167,7 @@ def _mean_over_classes(
     weights: np.ndarray, classes: Sequence[_OfClass], thresholds: int
 ) -> np.ndarray:
     """Return the mean average precision of each draw, shape (draws, thresholds)."""
+    # mAP = sum of AP over classes / classes with an object in the draw; AP of the others is 0
     total = np.zeros((len(weights), thresholds))
     shown = np.zeros(len(weights))
     for of_class in classes:
@@ -174,6 +175,7 @@ def _mean_over_classes(
         shown += objects > 0
         drawn = weights[:, of_class.found]
         hits = of_class.correct.any(axis=1)  # at the lowest threshold: few of all detections
+        # a draw shows an image w times, so its detections count w times: ranks are sums of w
         all_found, drawn = np.cumsum(drawn, axis=1)[:, hits], drawn[:, hits]
         for threshold, hit in enumerate(of_class.correct[hits].T):
             total[:, threshold] += _average_precision(all_found[:, hit], drawn[:, hit], objects)
@@ -201,11 +203,17 @@ def _average_precision(all_found: np.ndarray, drawn: np.ndarray, objects: np.nda
     draws, hits = drawn.shape
     if not hits:
         return np.zeros(draws)
+    # With T_j true ones of A_j detections up to hit j, and K objects: recall T_j / K, precision
+    # P_j = T_j / A_j, envelope E_j = max(P_j, P_j+1, ...). A hit drawn w times is w hits in a row.
+    # From the first to the last precision rises, (t + 1) / (a + 1) >= t / a, so that all w have
+    # the envelope of the last.
     true_found = np.cumsum(drawn, axis=1)
     precision = true_found / np.maximum(all_found, 1)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
 
-    # hits to the left of each recall, `reached` objects or fewer
+    # At recall r the next hit is the first j with T_j / K > r, so with T_j > reached = floor(r K).
+    # T rises along a draw; `base` lifts each draw above the one before it, so that one sorted
+    # search is over all draws. A hit of weight 0 has the T of the hit before: it is never the next.
     reached = _objects_at_recalls(objects)
     base = (int(true_found.max()) + int(objects.max()) + 2) * np.arange(draws)[:, None]
     keys = (true_found + base).ravel()
@@ -215,17 +223,21 @@ def _average_precision(all_found: np.ndarray, drawn: np.ndarray, objects: np.nda
     following = np.minimum(following, hits - 1)
     right = np.take_along_axis(envelope, following, axis=1)
 
+    # the end on the left: L true ones so far (`left_found`), at the start recall 0, precision 1
     before = np.maximum(following - 1, 0)
     left_found = np.where(following > 0, np.take_along_axis(true_found, before, axis=1), 0)
     left = np.where(left_found > 0, np.take_along_axis(envelope, before, axis=1), 1.0)
-    # the last hit that was drawn: those after it, of weight 0, are not there
+    # the last hit drawn is the first with T_j = L: those after it, of weight 0, are not there
     last = np.searchsorted(keys, left_found + base, side="left") - start
     false_found = all_found - true_found
     false_left = np.where(
         left_found > 0, np.take_along_axis(false_found, np.minimum(last, hits - 1), axis=1), 0
     )
+    # as many false ones, A_j - T_j, at both ends: none lies between
     adjacent = np.take_along_axis(false_found, following, axis=1) == false_left
 
+    # adjacent: from (L / K, E_left) straight to ((L + 1) / K, E_right), then E_right;
+    # else E_right all the way
     count = np.maximum(objects, 1)[:, None]
     from_recall, to_recall = left_found / count, (left_found + 1) / count
     along = left + (right - left) / (to_recall - from_recall) * (_RECALLS - from_recall)

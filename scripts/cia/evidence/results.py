@@ -12,7 +12,7 @@ from cia.evidence.resampling import accuracy, mean_average_precision, read_predi
 from cia.feature_files import load_features
 from cia.files import read_yaml
 from cia.metrics.comparing import metric_values
-from cia.scores.neighbors import copy_synthetic
+from cia.scores.proximity import copy_synthetic
 from cia.tables import read_table
 
 METRIC = {"classification": "accuracy", "detection": "mAP50-95"}

@@ -12,6 +12,7 @@ import numpy as np
 
 from cia.directions import METRICS as DIRECTIONS
 from cia.errors import UserError
+from cia.metrics.bootstrap import Draws, draw, interval
 from cia.metrics.frechet import (
     PARTS,
     frechet_distance,
@@ -29,7 +30,6 @@ from cia.metrics.kernels import (
     squared_mmd,
 )
 from cia.metrics.manifolds import NEIGHBORS, compare_manifolds
-from cia.metrics.resampling import Draws, draw, interval
 
 logger = logging.getLogger("cia")
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-from cia.metrics.resampling import Draws
+from cia.metrics.bootstrap import Draws
 
 PARTS = (1, 2, 3, 4)
 """Into how many parts the images are dealt to see how the distance grows as they get fewer."""
@@ -39,6 +39,9 @@ def frechet_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
     if min(len(real), len(synthetic)) > real.shape[1]:
         spread, cross = _from_covariances(_covariance(real), _covariance(synthetic))
     else:
+        # S = F^T F. With M = F1 F2^T, S1 S2 = F1^T (M F2) has the nonzero eigenvalues of
+        # (M F2) F1^T = M M^T, the squared singular values of M: tr((S1 S2)^(1/2)) is their sum,
+        # unsquared, and M is n x m where S1 S2 is d x d. tr(S) = |F|^2, the sum of all squares.
         first, second = _centered(real), _centered(synthetic)
         spread = np.square(first).sum() + np.square(second).sum()
         cross = scipy.linalg.svdvals(first @ second.T, overwrite_a=True).sum()
@@ -76,6 +79,8 @@ def frechet_influence(real: np.ndarray, synthetic: np.ndarray) -> Influence:
     Gaussian to the second (Knott and Smith 1984), which is applied to each image through the
     singular vectors of `F1 F2^T`.
     """
+    # With F = Q R and R1 R2^T = u s v^T, F1 F2^T = (Q1 u) s (Q2 v)^T: its singular vectors, from a
+    # matrix no larger than d x d. Q is None where R is F.
     (first, basis), (second, other) = _factor(real), _factor(synthetic)
     left, singular, right = scipy.linalg.svd(
         first @ second.T, full_matrices=False, overwrite_a=True, check_finite=False
@@ -132,6 +137,7 @@ def frechet_infinity(
 
 def _intercept_weights(x: np.ndarray) -> np.ndarray:
     """Return the weights of ordinates whose sum is the least-squares line's value at 0."""
+    # mean(y) - slope mean(x), slope = sum (x - mean(x)) y / sum (x - mean(x))^2: linear in y
     centered = x - x.mean()
     return 1 / len(x) - x.mean() * centered / np.square(centered).sum()
 
@@ -142,6 +148,7 @@ def _from_covariances(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
     lower, failed = scipy.linalg.lapack.dpotrf(first, lower=1)
     if failed:  # not of full rank: singular values of roots need none
         return spread, scipy.linalg.svdvals(_root(first).T @ _root(second)).sum()
+    # S1 S2 = L (L^T S2) has the eigenvalues of (L^T S2) L, which is symmetric: `dsygst`, itype 2
     product, _ = scipy.linalg.lapack.dsygst(second, lower, itype=2, lower=1, overwrite_a=1)
     values = scipy.linalg.eigh(
         product, lower=True, eigvals_only=True, overwrite_a=True, check_finite=False
@@ -184,6 +191,13 @@ def _factor(features: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _influence(features, vectors, singular, difference) -> np.ndarray:
     """Return the derivative of the distance by each image's share of its own set."""
+    # Derivatives by the share w_i of image i (here 1/n), c_i = x_i - m1 and F1 F2^T = U s V^T:
+    #     |m1 - m2|^2                              2 c_i . (m1 - m2)
+    #     tr(S1) = n / (n - 1) sum w_i |c_i|^2     n / (n - 1) |c_i|^2
+    #     2 tr((S1 S2)^(1/2)) = 2 sum_k s_k        n sum_k U_ik^2 s_k
+    # The last since ds_k = u_k . d(F1 F2^T) v_k, and row i of F1 F2^T goes with sqrt(w_i), so it
+    # changes by n / 2 of itself. That m1 moves as well changes both sums to second order only.
+    # Shares sum to 1, so a constant, and the mean is one, changes nothing.
     images = len(features)
     centered = features - features.mean(axis=0, dtype=np.float64)
     transported = images * (np.square(vectors) @ singular)

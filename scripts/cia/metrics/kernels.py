@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cia.metrics.resampling import Draws
+from cia.metrics.bootstrap import Draws
 from cia.neighbors import squared_distances
 
 SUBSETS = 100
@@ -83,6 +83,8 @@ def kernel_distance(
 
 def squared_mmd(real: np.ndarray, synthetic: np.ndarray, kernel: Kernel) -> float:
     """Return the unbiased squared maximum mean discrepancy (Gretton et al. 2012, eq. 3)."""
+    # sum_{i != j} k(x_i, x_j) / (n (n - 1)) + the same of y - 2 sum_ij k(x_i, y_j) / (n m):
+    # k(x_i, x_i) is left out, which would bias the sum upwards
     within_real, between = _means(real, synthetic, kernel)
     within_synthetic = _means_within(synthetic, kernel)
     return float(within_real.mean() + within_synthetic.mean() - 2 * between.mean())
@@ -98,6 +100,9 @@ def mmd_replicates(
     """
     within_real, between = _means(real, synthetic, kernel)
     within_synthetic, between_synthetic = _means(synthetic, real, kernel)
+    # With shares v_i of x and w_j of y, MMD^2 = sum v_i v_j k(x_i, x_j) + sum w_i w_j k(y_i, y_j)
+    # - 2 sum v_i w_j k(x_i, y_j), so d / dv_i = 2 (mean_j k(x_i, x_j) - mean_j k(x_i, y_j)). Shares
+    # sum to 1, so the mean of these derivatives changes nothing.
     own_real = 2 * (within_real - between)
     own_synthetic = 2 * (within_synthetic - between_synthetic)
     value = within_real.mean() + within_synthetic.mean() - 2 * between.mean()

@@ -68,6 +68,8 @@ def mahalanobis_pinv(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     does not see what lies off the span of the real features: with fewer images than features an
     outlier there scores like an inlier.
     """
+    # S = V diag(l) V^T, S^+ = V diag(1 / l) V^T over l > 0, so the distance is
+    # sqrt(x^T S^+ x) = |diag(1 / sqrt(l)) V^T x|, x less the mean
     mean, moment = _moments(real)
     values, vectors = scipy.linalg.eigh(moment * (len(real) / (len(real) - 1)))
     # what rounding alone makes of a zero eigenvalue
@@ -92,6 +94,10 @@ def ledoit_wolf_shrinkage(
     trace, squares : float
         Trace, and sum of squared entries, of their covariance (by n).
     """
+    # With x_i centered, S = sum x_i x_i^T / n and mu = tr(S) / d, all norms Frobenius':
+    #     shrinkage = min(noise, distance) / distance,   Sigma = (1 - shrinkage) S + shrinkage mu I
+    #     distance  = |S - mu I|^2                  = |S|^2 - tr(S)^2 / d
+    #     noise     = sum |x_i x_i^T - S|^2 / n^2   = (sum |x_i|^4 / n - |S|^2) / n
     images, dimensions = real.shape
     fourth = sum(
         np.square(np.square(offsets).sum(axis=1)).sum() for offsets in _offsets(real, mean)
@@ -107,6 +113,7 @@ def _by_covariance(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     shrinkage = ledoit_wolf_shrinkage(real, mean, trace, squares)
     covariance *= 1 - shrinkage
     covariance[np.diag_indices_from(covariance)] += shrinkage * trace / len(covariance)
+    # Sigma = L L^T, so x^T Sigma^-1 x = |L^-1 x|^2: a triangle is solved, and nothing inverted
     try:
         lower = scipy.linalg.cholesky(covariance, lower=True, overwrite_a=True)
     except scipy.linalg.LinAlgError:
@@ -124,6 +131,9 @@ def _by_covariance(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
 
 def _by_span(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     mean = real.mean(axis=0, dtype=np.float64)
+    # real - mean = U s A, so S = A^T diag(s^2 / n) A and Sigma = (1 - shrinkage) S + ridge I is
+    # (1 - shrinkage) s_k^2 / n + ridge along axis k (`spread`) and ridge across all of them:
+    # x^T Sigma^-1 x = sum_k (a_k . x)^2 / spread_k + (|x|^2 - sum_k (a_k . x)^2) / ridge
     _, singular, axes = scipy.linalg.svd(real - mean, full_matrices=False, overwrite_a=True)
     variances = np.square(singular) / len(real)
     trace = variances.sum()

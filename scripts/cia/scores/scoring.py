@@ -12,7 +12,7 @@ import pandas as pd
 
 from cia.errors import UserError
 from cia.scores.mahalanobis import mahalanobis, mahalanobis_per_class, mahalanobis_pinv
-from cia.scores.neighbors import score_neighbors
+from cia.scores.proximity import score_neighbors
 
 
 def score_features(

@@ -44,6 +44,8 @@ def draw(
     count : int
         Number of draws.
     """
+    # A draw takes K of the K clusters, with replacement: cluster k comes c_k times, c multinomial.
+    # All its images come with it: image i of cluster k(i) has the share c_k(i) / sum_j c_k(j).
     generator = np.random.default_rng(seed)
     clusters, members = np.unique([*real, *synthetic], return_inverse=True)
     counts = generator.multinomial(
@@ -59,6 +61,7 @@ def interval(value: float, replicates: np.ndarray, level: float = 0.95) -> tuple
     shifts distribution metrics by far more than they vary (a Frechet distance of 100 images of
     64 features doubles), and the shift is no part of the uncertainty.
     """
+    # [value + q_low - mean, value + q_high - mean], q the quantiles of the replicates
     low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2]) - replicates.mean()
     return value + float(low), value + float(high)
 
