@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from cia.directions import METRICS
 from cia.errors import UserError
+from cia.metrics.bootstrap import draw, interval
 from cia.metrics.comparing import distribution_metrics
 from cia.metrics.frechet import frechet_distance, frechet_infinity, frechet_influence
 from cia.metrics.inception_score import inception_score
