@@ -1,6 +1,5 @@
 """Compare models that differ in their training set alone, on the real test images."""
 
-from cia.evidence.summary import nothing_told
 from cia.files import read_yaml, write_text
 from cia.reporting.arms import (
     arm_cells,
@@ -14,6 +13,7 @@ from cia.reporting.arms import (
 )
 from cia.reporting.pages import markdown_page
 from cia.reporting.style import describe
+from cia.reporting.verdict import nothing_told
 from cia.runtime.jobs import run
 from cia.tables import write_report_table
 

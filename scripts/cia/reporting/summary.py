@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from cia.evidence.summary import nothing_told
 from cia.remedies import command
 from cia.reporting.arms import (
     Arm,
@@ -16,6 +15,7 @@ from cia.reporting.arms import (
 from cia.reporting.labels import label_parts
 from cia.reporting.metrics import value_words
 from cia.reporting.pages import Part, Table, format_share
+from cia.reporting.verdict import nothing_told
 
 _MOST_ARMS = 10
 _MOST_METRICS = 3
