@@ -20,10 +20,10 @@ from cia.reporting.style import (
     MUTED,
     PALETTE,
     add_title,
-    describe,
     figure_style,
     new_figure,
     save_figure,
+    text_chunks,
 )
 from cia.reporting.verdict import SHOWN, equivalent_words, share_words, with_interval
 
@@ -128,7 +128,7 @@ def draw_figures(study: Mapping, folder: str | Path) -> None:
     """Draw the figures of a study: `FIGURES`, as PNG files of these names."""
     for name, (draw, title) in FIGURES.items():
         heading = f"{title}: {study['study']}"
-        draw(Path(folder) / f"{name}.png", study, heading, describe(heading, ["study.yaml"]))
+        draw(Path(folder) / f"{name}.png", study, heading, text_chunks(heading, ["study.yaml"]))
 
 
 def draw_differences(path: str | Path, study: Mapping, title: str, about: dict[str, str]) -> None:
