@@ -21,6 +21,21 @@ def get_study_models(wildcards):
     return {name: config["features"][name]["model"] for name in names}
 
 
+# What rule `evidence` reads of each training, and of each image set by each feature model.
+TRAINING_FILES = {
+    "metrics": f"results/{ARM}/metrics.yaml",
+    "test": f"results/{ARM}/test.csv",
+    "mix": f"{MIX}/dataset.csv",
+}
+SET_FILES = {
+    "real": "results/real/{dataset}/train/features/{features}.npy",
+    "real_rows": "results/real/{dataset}/train/features/{features}.csv",
+    "synthetic": f"results/{GENERATED}/features/{{features}}.npy",
+    "synthetic_rows": f"results/{GENERATED}/features/{{features}}.csv",
+    "scores": "results/{dataset}/{generator}/scores/{features}.csv",
+}
+
+
 def get_evidence_inputs(wildcards):
     """Of each training its results and training set, of each image set its features and scores.
 
@@ -38,17 +53,3 @@ def get_evidence_inputs(wildcards):
             for name, path in SET_FILES.items():
                 inputs[f"{name}/{image_set}/{entry}"] = path.format(features=entry, **arm)
     return inputs
-
-
-TRAINING_FILES = {
-    "metrics": f"results/{ARM}/metrics.yaml",
-    "test": f"results/{ARM}/test.csv",
-    "mix": f"{MIX}/dataset.csv",
-}
-SET_FILES = {
-    "real": "results/real/{dataset}/train/features/{features}.npy",
-    "real_rows": "results/real/{dataset}/train/features/{features}.csv",
-    "synthetic": f"results/{GENERATED}/features/{{features}}.npy",
-    "synthetic_rows": f"results/{GENERATED}/features/{{features}}.csv",
-    "scores": "results/{dataset}/{generator}/scores/{features}.csv",
-}
