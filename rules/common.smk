@@ -12,7 +12,7 @@ from cia.config.checks import ready, refuse_repeated_keys
 from cia.config.experiments import TABLES, arms, generated_sets, used_config
 from cia.errors import UserError
 from cia.files import folder_fingerprint, model_fingerprint
-from cia.config.references import NONE, features_of
+from cia.config.references import NONE, selection_features
 from cia.config.studies import study_arms, study_sets
 from cia.versions import STAGE
 from snakemake.exceptions import WorkflowError

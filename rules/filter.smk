@@ -18,7 +18,7 @@ rule filter:
     threads: 1
     params:
         settings=get_settings("selections"),
-        features=lambda wildcards: features_of(get_entry("selections", wildcards)),
+        features=lambda wildcards: selection_features(get_entry("selections", wildcards)),
         seed=config["seed"],
         version=STAGE["filter"],
     script:

@@ -27,16 +27,16 @@ rule subset:
         "../scripts/subset.py"
 
 
-rule study:
+rule evidence:
     """Say whether synthetic images helped, how sure that is, and how many real ones they are worth."""
     input:
-        unpack(get_study_inputs),
+        unpack(get_evidence_inputs),
     output:
         study="results/studies/{study}/study.yaml",
     log:
-        "logs/study/{study}.log",
+        "logs/evidence/{study}.log",
     benchmark:
-        "benchmarks/study/{study}.tsv"
+        "benchmarks/evidence/{study}.tsv"
     conda:
         "../envs/metrics.yaml"
     threads: 2
@@ -47,12 +47,11 @@ rule study:
         settings=lambda wildcards: config["studies"][wildcards.study],
         arms=get_study_arms,
         task=lambda wildcards: config["datasets"][study_dataset(wildcards)]["task"],
-        sets=get_study_sets,
         models=get_study_models,
         seed=config["seed"],
-        version=STAGE["study"],
+        version=STAGE["evidence"],
     script:
-        "../scripts/study.py"
+        "../scripts/evidence.py"
 
 
 rule report_study:

@@ -1,6 +1,5 @@
 """Compare models that differ in their training set alone, on the real test images."""
 
-from cia.evidence.summary import nothing_told
 from cia.files import read_yaml, write_text
 from cia.reporting.arms import (
     arm_cells,
@@ -13,13 +12,15 @@ from cia.reporting.arms import (
     seeds_words,
 )
 from cia.reporting.pages import markdown_page
-from cia.reporting.style import describe
+from cia.reporting.style import text_chunks
+from cia.reporting.verdict import nothing_told
 from cia.runtime.jobs import run
 from cia.tables import write_report_table
 
 
 def main(job):
-    arms = collect_arms(job.params.arms, [read_yaml(path) for path in job.input.metrics])
+    metrics = map(read_yaml, job.input.metrics)
+    arms = collect_arms(zip(job.params.arms, metrics, strict=True))
     baseline = find_baseline(arms, job.params.baselines)
     names = job.wildcards
     metric = main_metric(arms)
@@ -29,7 +30,7 @@ def main(job):
     parts = [" ".join(filter(None, words)), arm_cells(arms, baseline)]
     write_report_table(job.output.csv, arm_table(arms, baseline))
     write_text(job.output.markdown, markdown_page(title, parts))
-    draw_arms(job.output.figure, arms, baseline, title, describe(title, job.input))
+    draw_arms(job.output.figure, arms, baseline, title, text_chunks(title, job.input))
 
 
 if "snakemake" in globals():

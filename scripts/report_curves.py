@@ -3,14 +3,14 @@
 from cia.files import read_yaml
 from cia.reporting.arms import collect_arms, main_metric
 from cia.reporting.curves import Run, draw_curves
-from cia.reporting.style import describe
+from cia.reporting.style import text_chunks
 from cia.runtime.jobs import run
 from cia.tables import read_table
 
 
 def main(job):
     metrics = [read_yaml(path) for path in job.input.metrics]
-    arms = collect_arms(job.params.arms, metrics)
+    arms = collect_arms(zip(job.params.arms, metrics, strict=True))
     labels = {(arm.mix, arm.generator, arm.selection): arm.label for arm in arms}
     runs = [
         Run(
@@ -22,7 +22,7 @@ def main(job):
         for arm, path, content in zip(job.params.arms, job.input.curves, metrics, strict=True)
     ]
     title = f"Training of {job.wildcards.trainer} on {job.wildcards.dataset}"
-    draw_curves(job.output.figure, runs, main_metric(arms), title, describe(title, job.input))
+    draw_curves(job.output.figure, runs, main_metric(arms), title, text_chunks(title, job.input))
 
 
 if "snakemake" in globals():

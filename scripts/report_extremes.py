@@ -2,7 +2,7 @@
 
 from cia.reporting.extremes import HEADERS, extreme_rows
 from cia.reporting.sheets import draw_sheet
-from cia.reporting.style import describe
+from cia.reporting.style import text_chunks
 from cia.runtime.jobs import run
 from cia.tables import read_table
 
@@ -18,7 +18,7 @@ def main(job):
     title = "Best, middle and worst synthetic images by each score"
     names = job.wildcards
     subtitle = f"{names.dataset}, {names.generator}, features {names.features}."
-    draw_sheet(job.output.sheet, title, subtitle, rows, describe(title, job.input), HEADERS)
+    draw_sheet(job.output.sheet, title, subtitle, rows, text_chunks(title, job.input), HEADERS)
 
 
 if "snakemake" in globals():

@@ -4,12 +4,12 @@ from cia.reporting.histograms import draw_histogram
 from cia.reporting.selections import (
     direction_words,
     find_cut,
-    judged_images,
     keeps_words,
+    ranked_images,
     score_words,
     shown_step,
 )
-from cia.reporting.style import describe
+from cia.reporting.style import text_chunks
 from cia.runtime.jobs import run
 from cia.tables import read_table
 
@@ -18,7 +18,7 @@ def main(job):
     settings = job.params.settings
     scores = read_table(job.input.scores)
     step = shown_step(settings, scores)
-    images = judged_images(
+    images = ranked_images(
         read_table(job.input.plan, "plan"),
         read_table(job.input.generated, "manifest"),
         scores,
@@ -29,7 +29,7 @@ def main(job):
     subtitle = f"{job.wildcards.dataset}, {job.wildcards.generator}"
     cut = find_cut(images, settings)
     label = f"{score_words(step)}: {direction_words(step)}"
-    about = describe(title, job.input)
+    about = text_chunks(title, job.input)
     draw_histogram(job.output.figure, images, label, cut, title, subtitle, about)
 
 

@@ -2,8 +2,8 @@
 
 from cia.reporting.selections import (
     direction_words,
-    judged_images,
     keeps_words,
+    ranked_images,
     score_words,
     shown_step,
 )
@@ -15,7 +15,7 @@ from cia.reporting.sheets import (
     sample_rows,
     sheet_rows,
 )
-from cia.reporting.style import describe
+from cia.reporting.style import text_chunks
 from cia.runtime.jobs import run
 from cia.tables import read_table
 
@@ -23,7 +23,7 @@ from cia.tables import read_table
 def main(job):
     scores = read_table(job.input.scores) if "scores" in job.input.keys() else None
     step = shown_step(job.params.settings, scores)
-    images = judged_images(
+    images = ranked_images(
         read_table(job.input.plan, "plan"),
         read_table(job.input.generated, "manifest"),
         scores,
@@ -46,7 +46,7 @@ def main(job):
     title = f"Selection {job.wildcards.selection} keeps {keeps_words(images)}"
     subtitle = f"{job.wildcards.dataset}, {job.wildcards.generator}. {_rows_words(step)}"
     headers = OWN_MAPS if has_own_maps(images) else VARIATIONS
-    draw_sheet(job.output.sheet, title, subtitle, rows, describe(title, job.input), headers)
+    draw_sheet(job.output.sheet, title, subtitle, rows, text_chunks(title, job.input), headers)
 
 
 def _rows_words(step):

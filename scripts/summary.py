@@ -3,7 +3,7 @@
 from cia.files import read_yaml, write_text
 from cia.reporting.arms import collect_arms
 from cia.reporting.pages import html_page, markdown_page
-from cia.reporting.summary import shortage, summarize
+from cia.reporting.summary import shortage, summary_parts
 from cia.runtime.jobs import run
 from cia.tables import read_table
 
@@ -23,17 +23,15 @@ def main(job):
         sets[_key(entry)]["metrics"][entry["features"]] = read_yaml(path)
     groups, shortages = {}, {}
     for arm, path, mix in zip(job.params.arms, job.input.models, job.input.mixes, strict=True):
-        descriptors, contents = groups.setdefault((arm["dataset"], arm["trainer"]), ([], []))
-        descriptors.append(arm)
-        contents.append(read_yaml(path))
+        groups.setdefault((arm["dataset"], arm["trainer"]), []).append((arm, read_yaml(path)))
         if mix not in shortages:  # one training set has several seeds and trainers
             shortages[mix] = shortage(arm, read_yaml(mix))
     labels = [
         {**entry, **read_yaml(path)}
         for entry, path in zip(job.params.labels, job.input.labels, strict=True)
     ]
-    arms = {key: collect_arms(*models) for key, models in groups.items()}
-    parts = summarize(
+    arms = {key: collect_arms(models) for key, models in groups.items()}
+    parts = summary_parts(
         list(sets.values()),
         arms,
         job.params.baselines,

@@ -16,9 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from cia.evidence.summary import equivalent_words, with_interval  # noqa: E402
 from cia.files import read_yaml, write_text  # noqa: E402
-from cia.reporting.study_page import SHOWN, study_pages  # noqa: E402
+from cia.reporting.study_page import study_pages  # noqa: E402
+from cia.reporting.verdict import SHOWN, equivalent_words, with_interval  # noqa: E402
 
 RESULTS, DOCS, README = ROOT / "results/studies", ROOT / "docs/studies", ROOT / "README.md"
 FIGURES = ("differences", "learning_curve", "ratios", "correlations")

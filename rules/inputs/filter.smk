@@ -7,7 +7,7 @@ def get_selection_inputs(wildcards):
     generated = f"results/generated/{wildcards.dataset}/{wildcards.generator}"
     selection = config["selections"][wildcards.selection]
     inputs = {"manifest": f"{generated}/manifest.csv"}
-    for name in features_of(selection):
+    for name in selection_features(selection):
         inputs[f"scores_{name}"] = f"{root}/scores/{name}.csv"
     if any(step.get("per_class") for step in selection.get("steps", [selection])):
         inputs["labels"] = f"{generated}/labels.csv"

@@ -3,12 +3,12 @@
 
 def get_gallery_features(entry):
     """The feature models whose scores the gallery shows: those measured, and those selected by."""
-    chosen = [features_of(config["selections"][name]) for name in entry["selections"]]
+    chosen = [selection_features(config["selections"][name]) for name in entry["selections"]]
     return list(dict.fromkeys(sum(chosen, entry["features"])))
 
 
 def get_gallery_sets():
-    """Every set as the gallery shows it: what its labels mean, and the selections it is judged by."""
+    """Every set as the gallery shows it: what its labels mean, and the selections made from it."""
     return [
         {
             "dataset": entry["dataset"],

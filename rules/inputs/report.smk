@@ -19,7 +19,7 @@ def get_shown_selection(wildcards):
     """What a selection did to a set: plan, images, what was kept, and the scores to show it by."""
     root = f"results/{wildcards.dataset}/{wildcards.generator}"
     selection = config["selections"][wildcards.selection]
-    features = [*features_of(selection), *get_set(wildcards)["features"]][0]
+    features = [*selection_features(selection), *get_set(wildcards)["features"]][0]
     return {
         "plan": f"{root}/plan.csv",
         "generated": f"results/generated/{wildcards.dataset}/{wildcards.generator}/manifest.csv",

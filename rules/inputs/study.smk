@@ -15,36 +15,41 @@ def get_study_arms(wildcards):
     return [arm for arm in STUDY_ARMS if arm["study"] == wildcards.study]
 
 
-def get_study_sets(wildcards):
-    """The image sets of a study: dataset and generator of each."""
-    sets = {(arm["dataset"], arm["generator"]) for arm in get_study_arms(wildcards)}
-    return sorted(pair for pair in sets if pair[1] != NONE)
-
-
 def get_study_models(wildcards):
     """The model of each entry of `features` that a study names."""
     names = config["studies"][wildcards.study]["features"]
     return {name: config["features"][name]["model"] for name in names}
 
 
-def get_study_inputs(wildcards):
-    """Of each arm its model's results and training set; of those with synthetic images features."""
-    trained = get_study_arms(wildcards)
-    inputs = {
-        "models": [f"results/{ARM}/metrics.yaml".format(**arm) for arm in trained],
-        "tests": [f"results/{ARM}/test.csv".format(**arm) for arm in trained],
-        "mixes": [f"{MIX}/dataset.csv".format(**arm) for arm in trained],
-    }
-    owner = study_dataset(wildcards)
-    inputs["labels"] = f"results/real/{owner}/test/labels.csv"
-    sets = get_study_sets(wildcards)
-    names = config["studies"][wildcards.study]["features"]
-    for name in names:
-        found = [f"results/real/{dataset}/train" for dataset, _ in sets]
-        found += [f"results/generated/{dataset}/{generator}" for dataset, generator in sets]
-        inputs[f"features_{name}"] = [f"{root}/features/{name}.npy" for root in found]
-        inputs[f"rows_{name}"] = [f"{root}/features/{name}.csv" for root in found]
-        inputs[f"scores_{name}"] = [
-            f"results/{dataset}/{generator}/scores/{name}.csv" for dataset, generator in sets
-        ]
+# What rule `evidence` reads of each training, and of each image set by each feature model.
+TRAINING_FILES = {
+    "metrics": f"results/{ARM}/metrics.yaml",
+    "test": f"results/{ARM}/test.csv",
+    "mix": f"{MIX}/dataset.csv",
+}
+SET_FILES = {
+    "real": "results/real/{dataset}/train/features/{features}.npy",
+    "real_rows": "results/real/{dataset}/train/features/{features}.csv",
+    "synthetic": f"results/{GENERATED}/features/{{features}}.npy",
+    "synthetic_rows": f"results/{GENERATED}/features/{{features}}.csv",
+    "scores": "results/{dataset}/{generator}/scores/{features}.csv",
+}
+
+
+def get_evidence_inputs(wildcards):
+    """Of each training its results and training set, of each image set its features and scores.
+
+    Each file has a name of its own, made of what it is and of the training or image set.
+    """
+    inputs = {"labels": f"results/real/{study_dataset(wildcards)}/test/labels.csv"}
+    features = config["studies"][wildcards.study]["features"]
+    for arm in get_study_arms(wildcards):
+        for name, path in TRAINING_FILES.items():
+            inputs[f"{name}/{arm['name']}/seed{arm['seed']}"] = path.format(**arm)
+        if arm["generator"] == NONE:
+            continue
+        image_set = f"{arm['dataset']}/{arm['generator']}"
+        for entry in features:
+            for name, path in SET_FILES.items():
+                inputs[f"{name}/{image_set}/{entry}"] = path.format(features=entry, **arm)
     return inputs

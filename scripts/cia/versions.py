@@ -26,7 +26,7 @@ STAGE = {
     "classical": 3,  # of mixes with classically augmented images
     "train": 4,
     "test": 1,
-    "study": 5,
+    "evidence": 5,
     "report": 4,
     "provenance": 1,
 }

@@ -19,11 +19,11 @@ GPUS = {
     "train": {1},
     "test": {1},
     "gallery": {0},
-    "study": {0},
+    "evidence": {0},
 }
 """The rules that run as Slurm jobs, and the GPUs that their jobs may ask for."""
 
-NOT_ALWAYS = {"vary", "study"}
+NOT_ALWAYS = {"vary", "evidence"}
 """Those of them that not every configuration has."""
 
 SET = "data/generated/digits/tiny_canny"

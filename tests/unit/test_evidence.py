@@ -10,6 +10,7 @@ import scipy.stats
 
 from cia.errors import UserError
 from cia.evidence import equivalents, results
+from cia.evidence.arms import StudyArm, join_seeds
 from cia.evidence.correlations import rank_correlation
 from cia.evidence.equivalents import Curve, equivalent_real, gap_closed
 from cia.evidence.intervals import NO_SPREAD, ONE_SEED, holm, interval
@@ -19,13 +20,14 @@ from cia.evidence.resampling import (
     mean_average_precision,
     read_predictions,
 )
-from cia.evidence.results import read_truth
-from cia.evidence.summary import Arm, summarize_study
+from cia.evidence.results import read_arm, read_truth
+from cia.evidence.summary import summarize_study
 from cia.files import read_yaml, write_yaml
 from cia.quiet_ultralytics import import_ultralytics
+from cia.reporting.verdict import verdict
 from cia.scores.proximity import score_neighbors
 from cia.tables import COLUMNS, write_table
-from study import features_of, join
+from evidence import set_files
 
 
 def detections_of(images, classes, per_image, seed, objects=4):
@@ -327,7 +329,7 @@ LEVELS = {
     ("near", "selection", 50, 100): 0.66,
     ("far", "selection", 50, 100): 0.601,
     ("small", "selection", 50, 50): 0.55,
-    ("warped", "variation", 50, 100): 0.52,
+    ("warped", "generator", 50, 100): 0.52,
     ("25 real", "curve", 25, 0): 0.40,
     ("100 real", "twice", 100, 0): 0.70,
 }
@@ -337,8 +339,8 @@ def arms_of_a_study(noise=0.004, seeds=5):
     scores, drawn = flat(list(LEVELS.values()), seeds=seeds, noise=noise, images=noise)
     rivals = dict.fromkeys(("near", "far", "warped"), "random 100")
     return [
-        Arm(
-            *(name, kind, n, added, added / n, own, draws, own + 0.01),
+        StudyArm(
+            *(name, kind, n, added, added / n, (300,) * seeds, own, draws, own + 0.01),
             against=rivals.get(name),
             metrics={"fid": 9.0 - level} if added and kind != "duplicated" else {},
         )
@@ -358,7 +360,7 @@ def test_a_study_in_one_dict(tmp_path):
     assert study["families"] == {
         "difference": ["all", "random 100", "near", "far", "small", "warped"],
         "selection_against_random": ["near", "far"],
-        "variation_against_random": ["warped"],
+        "generator_against_random": ["warped"],
     }
     gain = interval(arms[4].scores - arms[1].scores, arms[4].resampled - arms[1].resampled, 200)
     near = rows["near"]["difference"]
@@ -380,25 +382,26 @@ def test_models_that_learned_nothing_are_worth_no_number_of_images():
         arm.scores[:], arm.resampled[:] = 0.1, 0.1
     study = summarize_study(arms, 200, "accuracy")
     assert {row["equivalent_real"] for row in study["arms"]} == {None}
-    words = " ".join(study["verdict"])
+    words = " ".join(verdict(study))
     assert "All 6 arms score the same, 0.100" in words
     assert "highest mean" not in words and "scores like" not in words
     arms[4].scores[:], arms[4].resampled[:] = 0.3, 0.3
-    words = " ".join(summarize_study(arms, 200, "accuracy")["verdict"])
+    words = " ".join(verdict(summarize_study(arms, 200, "accuracy")))
     assert "The highest mean has near" in words and "the learning curve is flat" in words
 
 
 def test_the_verdict_says_no_more_than_is_shown():
-    clear = " ".join(summarize_study(arms_of_a_study(), 200, "accuracy")["verdict"])
+    clear = " ".join(verdict(summarize_study(arms_of_a_study(), 200, "accuracy")))
     assert "better than the control (duplicated): all +0.0" in clear
     assert (
         "1 of 2 selections is shown to be better than as many taken at random: near +0.0" in clear
     )
     assert "Not shown to differ from as many taken at random: far" in clear
-    noisy = " ".join(summarize_study(arms_of_a_study(0.2, 3), 200, "accuracy")["verdict"])
+    noisy = " ".join(verdict(summarize_study(arms_of_a_study(0.2, 3), 200, "accuracy")))
     assert "None of 6 arms is shown to be better" in noisy and "No share of a gap" in noisy
     assert "no effect" not in clear + noisy
-    assert "one seed" in summarize_study(arms_of_a_study(seeds=1), 200, "accuracy")["verdict"][0]
+    assert "None of 1 other generators is shown to be better than as many taken at random" in clear
+    assert "one seed" in verdict(summarize_study(arms_of_a_study(seeds=1), 200, "accuracy"))[0]
 
 
 def test_a_short_arm_is_shown_and_held_against_none():
@@ -412,7 +415,7 @@ def test_a_short_arm_is_shown_and_held_against_none():
     far = next(row for row in study["arms"] if row["name"] == "far")
     assert far["against_random"] is None and far["difference"]["p"] is None
     assert far["equivalent_real"] is not None
-    *before, last, _ = study["verdict"]
+    *before, last, _ = verdict(study)
     assert last == (
         "Smaller than asked for, so not compared at one size: far: 9 of 100 images with seed 0."
     )
@@ -427,13 +430,53 @@ def test_a_correlation_takes_out_the_ratio_that_an_arm_has():
     assert summarize_study(asked, 200, "accuracy")["correlations"] == expected
 
 
+ARM = {"name": "x", "kind": "random", "real": 5, "ratio": 2, "seed": 3, "against": None}
+
+
+def read_small_arm(folder, added=10, predicted=(2, 2), steps=10, **settings):
+    """Read one training on five real images, tested on two of class 2, drawn as (0, 0), (0, 1)."""
+    files = {name: folder / name for name in ("metrics", "test", "mix")}
+    write_yaml(files["metrics"], {"steps": steps, "val": {"accuracy": 0.25}})
+    tested = {"image": ["a.png", "b.png"], "label": [2, 2], "predicted": predicted}
+    pd.DataFrame(tested).to_csv(files["test"], index=False)
+    blank = dict.fromkeys(COLUMNS["mixed"], "") | {"split": "train"}
+    origins = ["real"] * 5 + ["synthetic"] * added
+    rows = [blank | {"id": str(n), "origin": origin} for n, origin in enumerate(origins)]
+    write_table(files["mix"], rows, "mixed")
+    test = results.TestImages(["a.png", "b.png"], pd.DataFrame(), np.array([[2, 0], [1, 1]]))
+    return read_arm("classification", ARM | settings, files, {}, test, seed=0)
+
+
+def test_an_arm_is_read_from_the_files_of_its_training(tmp_path):
+    arm = read_small_arm(tmp_path, predicted=(2, 7))
+    assert (arm.n_real, arm.n_added, arm.steps, arm.short) == (5, 10, (10,), "")
+    assert arm.scores.tolist() == [0.5] and arm.val.tolist() == [0.25]
+    assert arm.resampled.tolist() == [[1.0, 0.5]]
+
+
 @pytest.mark.parametrize("kind, short", [("all", ""), ("random", "9 of 10 images with seed 3")])
-def test_all_is_never_short(kind, short):
+def test_all_is_never_short(tmp_path, kind, short):
     """Where a picture gave no condition there are fewer, and they are all that there are."""
-    arm = {"name": "x", "kind": kind, "real": 5, "ratio": 2, "seed": 3, "against": None}
-    found = results.Run(0.5, 0.5, np.full(4, 0.5), added=9, steps=10, metrics={})
-    joined = join([(arm, found)])
-    assert (joined.short, joined.n_added) == (short, 9)
+    arm = read_small_arm(tmp_path, added=9, kind=kind)
+    assert (arm.short, arm.n_added) == (short, 9)
+
+
+def test_seeds_of_an_arm_are_joined_in_their_order(tmp_path):
+    first = read_small_arm(tmp_path, added=9)
+    second = read_small_arm(tmp_path, added=7, predicted=(7, 7), seed=4)
+    metrics = {"fid": 1.0, "tiny.recall": 0.5}
+    joined = join_seeds([replace(first, metrics=metrics), replace(second, metrics={"fid": 4.0})])
+    assert joined.scores.tolist() == [1.0, 0.0] and joined.resampled.shape == (2, 2)
+    assert joined.steps == (10, 10) and joined.n_added == 7
+    assert joined.metrics == {"fid": 2.5}
+    assert joined.short == "9 of 10 images with seed 3; 7 of 10 images with seed 4"
+
+
+def test_arms_of_other_numbers_of_steps_are_not_compared():
+    arms = arms_of_a_study()
+    longer = replace(arms[4], steps=(300, 300, 300, 300, 400))
+    with pytest.raises(UserError, match=r"trained for \[300, 400\] optimizer steps"):
+        summarize_study([*arms[:4], longer, *arms[5:]], 200, "accuracy")
 
 
 def test_an_object_that_is_listed_twice_counts_once(tmp_path):
@@ -480,17 +523,17 @@ def test_a_study_calls_the_distance_fid_by_the_model_and_not_by_the_entry_s_name
     write_table(tmp_path / "rows.csv", rows, "rows")
     pd.DataFrame(rows).assign(realism=1.0).to_csv(tmp_path / "scores.csv", index=False)
     np.save(tmp_path / "features.npy", rng.normal(size=(12, 3)).astype(np.float32))
-    features, table, scores = (
-        [str(tmp_path / name)] * 2 for name in ("features.npy", "rows.csv", "scores.csv")
-    )
     models = {"pool3": "inception", "inception": "facebook/dinov2-small"}
-    inputs = {}
-    for name in models:
-        inputs |= {f"features_{name}": features, f"rows_{name}": table, f"scores_{name}": scores}
-    job = SimpleNamespace(
-        input=inputs, params=SimpleNamespace(sets=[("digits", "canny")], models=models)
-    )
-    found = features_of(job, {"dataset": "digits", "generator": "canny"})
+    ends = {"real": "features.npy", "real_rows": "rows.csv", "scores": "scores.csv"}
+    ends |= {"synthetic": "features.npy", "synthetic_rows": "rows.csv"}
+    inputs = {
+        f"{kind}/digits/canny/{name}": str(tmp_path / end)
+        for name in models
+        for kind, end in ends.items()
+    }
+    job = SimpleNamespace(input=inputs, params=SimpleNamespace(models=models))
+    assert set_files(job, {"dataset": "digits", "generator": "none"}) == {}
+    found = set_files(job, {"dataset": "digits", "generator": "canny"})
     measured = {name: results._measure(files, ids[:6], 0) for name, files in found.items()}
     assert "fid" in measured["pool3"] and "frechet_distance" not in measured["pool3"]
     assert "frechet_distance" in measured["inception"] and "fid" not in measured["inception"]

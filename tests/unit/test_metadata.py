@@ -106,7 +106,7 @@ def test_the_peer_knows_two_feature_models(peer_filter, scores, tmp_path):
         peer_filter(tmp_path, feature_extractor="dinov2")
 
 
-def test_it_says_how_the_set_was_made_judged_and_filtered(scores):
+def test_it_says_how_the_set_was_made_measured_and_filtered(scores):
     settings = {"method": "top_k", "value": 3, "score": "mahalanobis", "order": "auto"}
     settings["features"] = "vit"
     kept = select(scores, settings, 0, {"vit": scores})

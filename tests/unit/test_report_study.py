@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cia.evidence.arms import StudyArm
 from cia.evidence.resampling import draw_images
-from cia.evidence.summary import Arm, equivalent_words, share_words, summarize_study
+from cia.evidence.summary import summarize_study
 from cia.files import digest_file
 from cia.reporting.study_page import (
     FIGURES,
@@ -20,6 +21,7 @@ from cia.reporting.study_page import (
     study_pages,
     study_table,
 )
+from cia.reporting.verdict import equivalent_words, share_words, verdict
 
 LONG = "the best half by mahalanobis on vit_base_patch16_224 among the images that survive"
 ARMS = {
@@ -30,7 +32,7 @@ ARMS = {
     "classical": ("classical", 50, 50, 0.6),
     "random": ("random", 50, 50, 0.6),
     LONG: ("selection", 50, 50, 0.7),
-    "warped": ("variation", 50, 50, 0.9),
+    "warped": ("generator", 50, 50, 0.9),
     "ratio 0.5": ("ratio", 50, 25, 0.55),
     "all": ("all", 50, 200, 0.65),
 }
@@ -47,13 +49,15 @@ def study_of(names=None, seeds=4, images=80, metrics=("tiny.fid", "tiny.precisio
         given = {metric: rng.random() for metric in metrics} if "synthetic" in _kind(kind) else {}
         scores = right.mean(axis=1)
         arms.append(
-            Arm(
-                *(name, kind, real, added, added / real, scores, right @ shares.T, scores),
-                against="random" if kind in ("selection", "variation") else None,
+            StudyArm(
+                *(name, kind, real, added, added / real, (300,) * seeds),
+                *(scores, right @ shares.T, scores),
+                against="random" if kind in ("selection", "generator") else None,
                 metrics=given,
             )
         )
-    return {"study": "digits", **summarize_study(arms, images, "accuracy")}
+    study = {"study": "digits", **summarize_study(arms, images, "accuracy")}
+    return study | {"verdict": verdict(study)}
 
 
 def _kind(kind):

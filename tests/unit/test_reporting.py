@@ -46,13 +46,13 @@ from cia.reporting.pages import Table, format_number, html_page, markdown_page, 
 from cia.reporting.selections import (
     direction_words,
     find_cut,
-    judged_images,
+    ranked_images,
     score_words,
     shown_step,
 )
 from cia.reporting.sheets import Tile, draw_sheet, sample_rows, sheet_rows
 from cia.reporting.style import DROPPED, KEPT
-from cia.reporting.summary import shortage, summarize
+from cia.reporting.summary import shortage, summary_parts
 from cia.tables import read_table, write_table
 from conftest import ROOT
 
@@ -71,7 +71,7 @@ def job(inputs, outputs, params, wildcards):
 
 
 def images_table(scores, kept, per_source=3):
-    """Synthetic images in the form that `judged_images` gives; the smallest score is the best."""
+    """Synthetic images in the form that `ranked_images` gives; the smallest score is the best."""
     ranked = [number for number in np.argsort(scores) if np.isfinite(scores[number])]
     order = {number: float(place) for place, number in enumerate(ranked, start=1)}
     rows = [
@@ -243,7 +243,7 @@ def test_the_best_of_a_sheet_and_a_histogram_are_what_the_filter_takes_first(dig
     scores = read_table("scores.csv").assign(realism=rng.random(12), label_iou=rng.random(12))
     manifest = read_table("generated.csv", "manifest")
     kept = select(manifest, settings, 0, {"f": scores})
-    images = judged_images(
+    images = ranked_images(
         read_table("plan.csv", "plan"), manifest, scores, shown_step(settings, scores), kept["id"]
     )
     ranked = images.sort_values("rank", ignore_index=True)
@@ -287,7 +287,7 @@ def test_images_without_a_score_have_no_rank_where_the_selection_reads_none(digi
     scores.loc[:4, "mahalanobis"] = np.nan
     manifest = read_table("generated.csv", "manifest")
     step = shown_step({"method": "random", "value": 5}, scores)
-    images = judged_images(read_table("plan.csv", "plan"), manifest, scores, step, [])
+    images = ranked_images(read_table("plan.csv", "plan"), manifest, scores, step, [])
     assert images["rank"].notna().sum() == len(manifest) - 5
     assert len(images) == len(manifest)
 
@@ -300,7 +300,7 @@ def test_sample_of_few_pictures_is_all_of_them():
 
 
 def test_rows_start_with_the_chosen_image_and_keep_to_its_source(digit_set):
-    images = judged_images(
+    images = ranked_images(
         read_table("plan.csv", "plan"),
         read_table("generated.csv", "manifest"),
         read_table("scores.csv"),
@@ -328,7 +328,7 @@ def test_variants_with_maps_of_their_own_are_shown_beside_them(digit_set):
         save_png(f"own/{row.id}.png", load_image(row.condition))
     plan["condition"] = "own/" + plan["id"] + ".png"
     write_table("plan.csv", plan, "plan")
-    images = judged_images(plan, read_table("generated.csv", "manifest"), None, None, [])
+    images = ranked_images(plan, read_table("generated.csv", "manifest"), None, None, [])
     real, labels = read_table("real.csv", "manifest"), {"real": {}, "synthetic": {}}
     sample = sample_rows(images, 4)
     for item, (_, tiles) in zip(
@@ -342,7 +342,7 @@ def test_variants_with_maps_of_their_own_are_shown_beside_them(digit_set):
 
 
 def test_labels_become_boxes_or_a_class_name(digit_set):
-    images = judged_images(
+    images = ranked_images(
         read_table("plan.csv", "plan"), read_table("generated.csv", "manifest"), None, None, []
     )
     real = read_table("real.csv", "manifest")
@@ -403,7 +403,7 @@ def test_score_histogram_is_deterministic(digit_set):
 
 def test_unknown_score_is_named(digit_set):
     with pytest.raises(UserError, match="no score 'realism'; there are mahalanobis"):
-        judged_images(
+        ranked_images(
             read_table("plan.csv", "plan"),
             read_table("generated.csv", "manifest"),
             read_table("scores.csv"),
@@ -556,12 +556,12 @@ def test_none_means_the_same_as_in_the_config():
 
 
 def test_arms_are_grouped_by_training_set_and_named_apart():
-    arms = collect_arms(*zip(*models(), strict=True))
+    arms = collect_arms(models())
     assert [arm.label for arm in arms] == ["plus: all", "real", "twice", "plus: best"]
     assert arms[0].images == "60 real + 60 synthetic"
     assert list(arms[0].values["mAP50-95"]) == [0, 1, 2, 3]
     two = [*models(1), trained("plus", 0, 0.5, "pose", "all", 60)]
-    labels = [arm.label for arm in collect_arms(*zip(*two, strict=True))]
+    labels = [arm.label for arm in collect_arms(two)]
     assert labels[-1] == "plus: pose, all" and labels[0] == "plus: canny, all"
 
 
@@ -575,7 +575,7 @@ def test_intervals_are_students_and_need_three_seeds():
 
 
 def test_differences_are_paired_by_seed():
-    arms = collect_arms(*zip(*models(), strict=True))
+    arms = collect_arms(models())
     baseline = find_baseline(arms, ["missing", "real", "twice"])
     assert baseline.mix == "real"
     gap = difference(arms[0], baseline, "mAP50-95")
@@ -587,18 +587,18 @@ def test_differences_are_paired_by_seed():
 def test_differences_without_a_common_seed_have_no_interval():
     pairs = [trained("real", seed, 0.4) for seed in range(3)]
     pairs += [trained("twice", seed, 0.5) for seed in range(3, 6)]
-    real, twice = collect_arms(*zip(*pairs, strict=True))
+    real, twice = collect_arms(pairs)
     assert difference(twice, real, "mAP50-95") == (pytest.approx(0.1), None, None)
 
 
 def test_arms_without_a_baseline_have_no_difference():
-    cells = arm_cells(collect_arms(*zip(*models(), strict=True)), None)
+    cells = arm_cells(collect_arms(models()), None)
     assert not [header for header in cells.headers if "difference" in header]
     assert all(len(row) == len(cells.headers) for row in cells.rows)
 
 
 def test_arm_table_has_all_values_and_no_difference_to_itself():
-    arms = collect_arms(*zip(*models(), strict=True))
+    arms = collect_arms(models())
     table = arm_table(arms, find_baseline(arms, ["real"])).set_index(["mix", "selection", "metric"])
     assert np.isnan(table.loc[("real", NONE, "mAP50-95"), "difference"])
     row = table.loc[("plus", "best", "mAP50-95")]
@@ -616,7 +616,7 @@ def test_arm_table_has_all_values_and_no_difference_to_itself():
     ],
 )
 def test_words_on_seeds_are_honest(seeds, words):
-    arms = collect_arms(*zip(*models(seeds), strict=True))
+    arms = collect_arms(models(seeds))
     assert seeds_words(arms).startswith(words)
 
 
@@ -710,8 +710,8 @@ def test_summary_counts_and_compares(digit_set):
 def test_summary_of_many_arms_stays_short_and_says_so(digit_set):
     pairs = [trained("real", 0, 0.1)]
     pairs += [trained(f"mix{n}", 0, 0.2 + n / 100, "c", "all", 60) for n in range(30)]
-    arms = collect_arms(*zip(*pairs, strict=True))
-    text = markdown_page("Summary", summarize([], {("d", "t"): arms}, ["real"]))
+    arms = collect_arms(pairs)
+    text = markdown_page("Summary", summary_parts([], {("d", "t"): arms}, ["real"]))
     assert len(text.splitlines()) <= 25
     assert "| real " in text and "mix29" in text and "mix3:" not in text
     assert "21 more" in text
@@ -730,8 +730,8 @@ def test_summary_of_many_arms_stays_short_and_says_so(digit_set):
 )
 def test_summary_says_where_nothing_was_learned(tmp_path, values, words):
     pairs = [trained(f"mix{n}", 0, value) for n, value in enumerate(values)]
-    groups = {("d", "t"): collect_arms(*zip(*pairs, strict=True))}
-    text = markdown_page("Summary", summarize([], groups, []))
+    groups = {("d", "t"): collect_arms(pairs)}
+    text = markdown_page("Summary", summary_parts([], groups, []))
     assert (
         f"- With t on d, {words[0].lower()}{words[1:]}" in text if words else "learned" not in text
     )
@@ -753,7 +753,7 @@ def test_summary_says_which_training_sets_got_too_few_images():
     assert shortage(arm, {"synthetic_asked": 23, "train_synthetic": 23}) == ""
     words = shortage(arm, {"synthetic_asked": 23, "train_synthetic": 0})
     assert "plus of parts asks for 23 synthetic images, and the selection strict kept 0" in words
-    assert words in markdown_page("Summary", summarize([], {}, [], [words]))
+    assert words in markdown_page("Summary", summary_parts([], {}, [], [words]))
 
 
 def labels_file(split, classes, backgrounds=0, **reduced):
@@ -798,9 +798,9 @@ def test_of_many_classes_the_summary_shows_the_rarest():
 
 def test_classical_copies_are_counted_and_drawn_as_what_they_are(tmp_path):
     pairs = [trained("real", 0, 0.4), trained("classical", 0, 0.5)]
-    real, classical = collect_arms(*zip(*pairs, strict=True))
+    real, classical = collect_arms(pairs)
     assert (real.images, classical.images) == ("60 real", "60 real + 60 classical")
-    assert (real.kind, classical.kind) == ("real images only", "with classical copies")
+    assert (real.group, classical.group) == ("real images only", "with classical copies")
     assert arm_table([real, classical], real)["train_classical"].tolist() == [0, 0, 60, 60]
     draw_arms(tmp_path / "arms.png", [real, classical], real, "title", {})
     assert (tmp_path / "arms.png").stat().st_size > 0

@@ -68,7 +68,7 @@ def test_a_study_has_every_arm_with_every_seed(config):
         ("random", "random", 20, 2),
         ("best_half", "selection", 20, 2),
         ("tiny_warped, best_half", "selection", 20, 2),
-        ("tiny_warped", "variation", 20, 2),
+        ("tiny_warped", "generator", 20, 2),
         ("all", "all", 20, 8),
         ("ratio 0.5", "ratio", 20, 0.5),
         ("ratio 4", "ratio", 20, 4),

@@ -8,7 +8,7 @@ import pytest
 from project import small_config
 
 IMAGES = {"generate", "gather"}
-JUDGED = {"features", "metrics", "judge", "score", "filter", "metadata", "label_generated"}
+SCORED = {"features", "metrics", "judge", "score", "filter", "metadata", "label_generated"}
 TRAINED = {"mix", "train", "test"}
 REPORTED = {"report_sheet", "report_scores", "report_metrics", "report_curves", "report_arms"}
 REPORTED |= {"report_extremes", "gallery"}
@@ -36,12 +36,12 @@ def test_the_filter_value_reruns_the_filter_and_what_follows(copy_of_finished):
 
 def test_a_prompt_reruns_from_the_plan_on(copy_of_finished):
     copy_of_finished.config["prompts"]["recolored"]["suffix"] = "in soft light"
-    assert rules(copy_of_finished) == {"plan"} | IMAGES | JUDGED | TRAINED | REPORTED | END
+    assert rules(copy_of_finished) == {"plan"} | IMAGES | SCORED | TRAINED | REPORTED | END
 
 
 def test_generation_settings_rerun_no_plan(copy_of_finished):
     copy_of_finished.config["generators"]["tiny_canny"]["guidance_scale"] = 2.0
-    assert rules(copy_of_finished) == IMAGES | JUDGED | TRAINED | REPORTED | END
+    assert rules(copy_of_finished) == IMAGES | SCORED | TRAINED | REPORTED | END
 
 
 def test_the_trainer_reruns_training_alone(copy_of_finished):
@@ -60,7 +60,7 @@ def test_one_more_picture_reruns_from_the_scan_on(copy_of_finished):
     for part, suffix in (("images", ".png"), ("labels", ".txt"), ("captions", ".txt")):
         content = (folder / part / f"00000{suffix}").read_bytes()
         (folder / part / f"one more{suffix}").write_bytes(content)
-    everything = {"scan", "label", "condition", "plan"} | IMAGES | JUDGED | TRAINED | REPORTED | END
+    everything = {"scan", "label", "condition", "plan"} | IMAGES | SCORED | TRAINED | REPORTED | END
     assert rules(copy_of_finished) == everything
 
 
@@ -68,7 +68,7 @@ def test_one_picture_less_reruns_from_the_scan_on_and_leaves_no_trace(copy_of_fi
     folder = copy_of_finished.folder / REAL
     for part, suffix in (("images", ".png"), ("labels", ".txt"), ("captions", ".txt")):
         (folder / part / f"00003{suffix}").unlink()
-    everything = {"scan", "label", "condition", "plan"} | IMAGES | JUDGED | TRAINED | REPORTED | END
+    everything = {"scan", "label", "condition", "plan"} | IMAGES | SCORED | TRAINED | REPORTED | END
     assert rules(copy_of_finished) == everything
     copy_of_finished.run("mix_all")
     made = copy_of_finished.folder / "data"
@@ -78,8 +78,8 @@ def test_one_picture_less_reruns_from_the_scan_on_and_leaves_no_trace(copy_of_fi
 
 def test_a_score_s_setting_reruns_from_the_scores_on(copy_of_finished):
     copy_of_finished.config["scores"] = {"neighbors": 3}
-    judged = {"score", "filter", "metadata"}
-    assert rules(copy_of_finished) == judged | TRAINED | REPORTED - {"report_metrics"} | END
+    rescored = {"score", "filter", "metadata"}
+    assert rules(copy_of_finished) == rescored | TRAINED | REPORTED - {"report_metrics"} | END
 
 
 def test_the_trainer_that_reads_labels_reruns_what_it_judged(copy_of_finished):
@@ -96,8 +96,8 @@ def test_what_a_label_s_line_is_reruns_the_labels_and_no_scan(copy_of_finished):
 def test_an_edited_label_reruns_no_generation_and_no_features(copy_of_finished):
     label = copy_of_finished.folder / REAL / "labels" / "00002.txt"
     label.write_text(f"{(int(label.read_text()) + 1) % 10}\n")
-    judged = {"label", "label_generated", "judge", "score", "filter", "metadata"}
-    assert rules(copy_of_finished) == judged | TRAINED | REPORTED - {"report_metrics"} | END
+    relabeled = {"label", "label_generated", "judge", "score", "filter", "metadata"}
+    assert rules(copy_of_finished) == relabeled | TRAINED | REPORTED - {"report_metrics"} | END
 
 
 def test_a_picture_replaced_under_its_name_trains_again(copy_of_finished):

@@ -61,11 +61,19 @@ def test_provenance_knows_the_stage_of_every_training_set(studied):
 def test_scores_are_those_of_the_trainings(studied):
     study = read_yaml(studied.folder / "results/studies/few/study.yaml")
     arms = {arm["name"]: arm for arm in study["arms"]}
-    root = studied.folder / f"results/{SET}"
-    model = "few.plus1/resnet/seed0/metrics.yaml"
-    best = read_yaml(root / f"tiny_canny/models/best_half/{model}")
-    assert arms["best_half"]["scores"] == [pytest.approx(best["test"]["accuracy"])]
-    assert arms["best_half"]["val"] == [pytest.approx(best["val"]["accuracy"])]
+    trained = {
+        "3 real": f"{SET}/none/models/none/few.real",
+        "6 real": "few.real6.seed0/none/models/none/few.real",
+        "duplicated": f"{SET}/none/models/none/few.duplicated",
+        "classical": f"{SET}/none/models/none/few.classical",
+        "random": f"{SET}/tiny_canny/models/at_random/few.plus1",
+        "best_half": f"{SET}/tiny_canny/models/best_half/few.plus1",
+        "all": f"{SET}/tiny_canny/models/at_random/few.plus2",
+    }
+    for name, folder in trained.items():
+        reached = read_yaml(studied.folder / f"results/{folder}/resnet/seed0/metrics.yaml")
+        assert arms[name]["scores"] == [pytest.approx(reached["test"]["accuracy"])], name
+        assert arms[name]["val"] == [pytest.approx(reached["val"]["accuracy"])], name
 
 
 def test_nothing_of_a_replicate_knows_a_picture_outside_its_draw(studied):
@@ -93,7 +101,7 @@ def test_a_changed_selection_trains_its_arm_alone(studied):
         "mix": 1,
         "train": 1,
         "test": 1,
-        "study": 1,
+        "evidence": 1,
         "report_study": 1,
         "study_all": 1,
     }

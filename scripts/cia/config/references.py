@@ -48,7 +48,7 @@ def reference_errors(config: dict) -> Iterator[str]:
             yield from _unknown(config, f"generators.{name}.variation", "variations", generator)
             yield from _unfit_prompts(config, name, generator)
     for name, selection in config["selections"].items():
-        owner = {"features": features_of(selection)}
+        owner = {"features": selection_features(selection)}
         yield from _unknown(config, f"selections.{name}.features", "features", owner)
         yield from _unknown_scores(name, selection)
     for name, judge in config["judges"].items():
@@ -265,7 +265,7 @@ def _unfit_trainers(config: dict, key: str, experiment: dict) -> Iterator[str]:
             )
 
 
-def features_of(selection: dict) -> list[str]:
+def selection_features(selection: dict) -> list[str]:
     """List the feature models whose scores a selection reads."""
     steps = selection.get("steps", [selection])
     return list(dict.fromkeys(step["features"] for step in steps if "features" in step))

@@ -48,7 +48,7 @@ def study_arms(config: dict) -> list[dict]:
     Returns
     -------
     list of dict
-        study, name, kind (real, duplicated, classical, random, selection, all, ratio, variation,
+        study, name, kind (real, duplicated, classical, random, selection, all, ratio, generator,
         twice, curve), real, ratio (added images per real one), against (the arm with as many of the
         same images at random, or None), and as in
         `cia.config.experiments.arms` dataset, generator, selection, mix, trainer, seed.
@@ -152,7 +152,7 @@ def _arms(name: str, study: dict, draw: int, config: dict) -> Iterator[dict]:
     for selection in study["selections"]:
         yield synthetic(selection, "selection", ratio, selection=selection, than="random")
     for generator in study["others"]:
-        yield synthetic(generator, "variation", ratio, generator, than="random")
+        yield synthetic(generator, "generator", ratio, generator, than="random")
     for pair in study["filtered"]:
         chosen = f"{pair['generator']}, {pair['selection']}"
         yield synthetic(

@@ -8,40 +8,17 @@ import numpy as np
 import pandas as pd
 
 from cia.directions import SCORES
+from cia.evidence.arms import StudyArm
 from cia.evidence.resampling import accuracy, mean_average_precision, read_predictions
 from cia.feature_files import load_features
 from cia.files import read_yaml
 from cia.metrics.comparing import metric_values
 from cia.scores.proximity import copy_synthetic
+from cia.shares import count_of_ratio
 from cia.tables import read_table
 
 METRIC = {"classification": "accuracy", "detection": "mAP50-95"}
 """The metric that a study is about, by task."""
-
-
-class Run(NamedTuple):
-    """One arm with one seed.
-
-    Attributes
-    ----------
-    score, val : float
-        The study's metric, on test and on val.
-    resampled : numpy.ndarray
-        The score under each draw of test images, shape (draws,).
-    added : int
-        Training images beside the real ones, repeated real ones among them.
-    steps : int
-        Optimizer steps.
-    metrics : dict
-        Distribution metrics of its synthetic images, and the means of their scores.
-    """
-
-    score: float
-    val: float
-    resampled: np.ndarray
-    added: int
-    steps: int
-    metrics: dict[str, float]
 
 
 class TestImages(NamedTuple):
@@ -81,52 +58,67 @@ def read_truth(mix: str | Path, labels: str | Path) -> tuple[list[str], pd.DataF
     return test["image"].tolist(), truth
 
 
-def read_run(
+def read_arm(
     task: str,
-    paths: Mapping[str, str],
-    real: int,
-    test: TestImages,
+    arm: Mapping,
+    files: Mapping[str, str],
     features: Mapping[str, Mapping[str, str]],
+    test: TestImages,
     seed: int,
-) -> Run:
-    """Read what one training came to.
+) -> StudyArm:
+    """Read what an arm reached with one seed.
 
     Parameters
     ----------
     task : str
         `detection` or `classification`.
-    paths : mapping
-        Files of the arm: model (metrics.yaml), test (test.csv), mix (dataset.csv).
-    real : int
-        How many real images it stands on.
-    test : TestImages
+    arm : mapping
+        One of `cia.config.studies.study_arms`.
+    files : mapping
+        Of its training: metrics (metrics.yaml), test (test.csv), mix (dataset.csv).
     features : mapping
         Entry of the config's `features` to its model (by whose name some metrics have theirs) and
         the files real, real_rows, synthetic, synthetic_rows, scores of the arm's image set; empty
         for an arm without synthetic images.
+    test : TestImages
     seed : int
         For metrics that draw.
     """
-    trained = read_yaml(paths["model"])
-    found = read_predictions(paths["test"])
+    trained = read_yaml(files["metrics"])
+    found = read_predictions(files["test"])
     if task == "detection":
         tested = mean_average_precision(found, test.truth, test.images, test.weights)["mAP50-95"]
     else:
         tested = accuracy(found, test.images, test.weights)
-    train = read_table(paths["mix"], "mixed").query("split == 'train'")
+    train = read_table(files["mix"], "mixed").query("split == 'train'")
     synthetic = train.loc[train["origin"] == "synthetic", "id"].tolist()
-    return Run(
-        score=tested.value,
-        val=trained["val"][METRIC[task]],
-        resampled=tested.draws,
-        added=len(train) - real,
-        steps=trained["steps"],
+    added = len(train) - arm["real"]
+    return StudyArm(
+        name=arm["name"],
+        kind=arm["kind"],
+        n_real=arm["real"],
+        n_added=added,
+        ratio=arm["ratio"],
+        steps=(trained["steps"],),
+        scores=np.array([tested.value]),
+        resampled=tested.draws[np.newaxis],
+        val=np.array([trained["val"][METRIC[task]]]),
+        against=arm["against"],
         metrics={
             f"{name}.{key}": value
-            for name, files in features.items()
-            for key, value in _measure(files, synthetic, seed).items()
+            for name, paths in features.items()
+            for key, value in _measure(paths, synthetic, seed).items()
         },
+        short=_shortage(arm, added),
     )
+
+
+def _shortage(arm: Mapping, added: int) -> str:
+    """Say how many images an arm lacks; `all` is all that there are, however few."""
+    asked = count_of_ratio(arm["ratio"], arm["real"])
+    if added >= asked or arm["kind"] == "all":
+        return ""
+    return f"{added} of {asked} images with seed {arm['seed']}"
 
 
 def _measure(files: Mapping[str, str], ids: Sequence[str], seed: int) -> dict:

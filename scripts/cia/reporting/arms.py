@@ -1,6 +1,6 @@
 """Arms: models that differ in their training set alone, compared on the real test images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +28,7 @@ ENOUGH_SEEDS = 3
 _LONGEST_NAME = 28
 """Letters of an arm's name that a figure sets in one line."""
 _LEVEL = {"color": MUTED, "linewidth": 1, "linestyle": (0, (4, 2))}
-KINDS = {
+GROUPS = {
     "real images only": INK,
     "with classical copies": PALETTE[1],
     "with synthetic images": KEPT,
@@ -48,8 +48,8 @@ class Estimate(NamedTuple):
 
 
 @dataclass
-class Arm:
-    """One training set, and the test metrics of the models that were trained on it.
+class TrainedModels:
+    """The models trained on one training set, one per seed, and their test metrics.
 
     Attributes
     ----------
@@ -78,35 +78,33 @@ class Arm:
         return " + ".join([f"{self.n['train_real']} real", *counts])
 
     @property
-    def kind(self) -> str:
-        """What its training images are, of `KINDS`."""
+    def group(self) -> str:
+        """What its training images are, of `GROUPS`."""
         if self.n["train_synthetic"]:
             return "with synthetic images"
         return "with classical copies" if self.n["train_classical"] else "real images only"
 
 
-def collect_arms(descriptors: Sequence[Mapping], metrics: Sequence[Mapping]) -> list[Arm]:
+def collect_arms(models: Iterable[tuple[Mapping, Mapping]]) -> list[TrainedModels]:
     """Group trained models by training set, in the order in which they come.
 
     Parameters
     ----------
-    descriptors : sequence of mapping
-        mix, generator, selection, seed of each model.
-    metrics : sequence of mapping
-        Content of each model's metrics.yaml, in the same order.
+    models : iterable of (mapping, mapping)
+        mix, generator, selection, seed of each model, and the content of its metrics.yaml.
     """
-    arms: dict[tuple, Arm] = {}
-    for descriptor, content in zip(descriptors, metrics, strict=True):
-        key = tuple(descriptor[name] for name in ("mix", "generator", "selection"))
-        arm = arms.setdefault(key, Arm(*key, n=content["n"]))
+    arms: dict[tuple, TrainedModels] = {}
+    for model, content in models:
+        key = tuple(model[name] for name in ("mix", "generator", "selection"))
+        arm = arms.setdefault(key, TrainedModels(*key, n=content["n"]))
         for metric, value in content["test"].items():
-            arm.values.setdefault(metric, {})[descriptor["seed"]] = value
+            arm.values.setdefault(metric, {})[model["seed"]] = value
     for arm, label in zip(arms.values(), arm_labels(list(arms.values())), strict=True):
         arm.label = label
     return list(arms.values())
 
 
-def arm_labels(arms: Sequence[Arm]) -> list[str]:
+def arm_labels(arms: Sequence[TrainedModels]) -> list[str]:
     """Name each arm by mix, selection and, if there are several, generator."""
     several = len({arm.generator for arm in arms} - {NONE}) > 1
     labels = []
@@ -117,13 +115,13 @@ def arm_labels(arms: Sequence[Arm]) -> list[str]:
     return labels
 
 
-def main_metric(arms: Sequence[Arm]) -> str:
+def main_metric(arms: Sequence[TrainedModels]) -> str:
     """Return the metric to compare by: mAP50-95, accuracy, or the first that there is."""
     names = list(arms[0].values)
     return next((name for name in _MAIN if name in names), names[0])
 
 
-def find_baseline(arms: Sequence[Arm], mixes: Sequence[str]) -> Arm | None:
+def find_baseline(arms: Sequence[TrainedModels], mixes: Sequence[str]) -> TrainedModels | None:
     """Return the arm of the first of these mixes that there is: the real images, once, alone."""
     found = {arm.mix: arm for arm in reversed(arms) if arm.generator == NONE}
     return next((found[mix] for mix in mixes if mix in found), None)
@@ -141,7 +139,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
-def difference(arm: Arm, baseline: Arm, metric: str) -> Estimate:
+def difference(arm: TrainedModels, baseline: TrainedModels, metric: str) -> Estimate:
     """Return by how much an arm exceeds the baseline, paired by seed.
 
     Without a common seed it is the difference of the means, with no interval.
@@ -154,7 +152,7 @@ def difference(arm: Arm, baseline: Arm, metric: str) -> Estimate:
     return estimate([first[seed] - second[seed] for seed in common])
 
 
-def arm_table(arms: Sequence[Arm], baseline: Arm | None) -> pd.DataFrame:
+def arm_table(arms: Sequence[TrainedModels], baseline: TrainedModels | None) -> pd.DataFrame:
     """Return one row per arm and metric: mean, interval and difference to the baseline.
 
     Columns mix, generator, selection, train_real, train_synthetic, train_classical, test, metric,
@@ -185,7 +183,7 @@ def arm_table(arms: Sequence[Arm], baseline: Arm | None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def arm_cells(arms: Sequence[Arm], baseline: Arm | None) -> Table:
+def arm_cells(arms: Sequence[TrainedModels], baseline: TrainedModels | None) -> Table:
     """Turn arms into cells for people, the metric to compare by first."""
     first = main_metric(arms)
     others = [metric for metric in arms[0].values if metric != first]
@@ -201,7 +199,7 @@ def arm_cells(arms: Sequence[Arm], baseline: Arm | None) -> Table:
     return Table(headers, rows, range(2, len(headers)))
 
 
-def _words(arm: Arm, metric: str) -> str:
+def _words(arm: TrainedModels, metric: str) -> str:
     return estimate_words(estimate(list(arm.values[metric].values())))
 
 
@@ -213,7 +211,7 @@ def estimate_words(value: Estimate, signed: bool = False) -> str:
     return f"{words} [{format_share(value.low, signed)}, {format_share(value.high, signed)}]"
 
 
-def seeds_words(arms: Sequence[Arm]) -> str:
+def seeds_words(arms: Sequence[TrainedModels]) -> str:
     """Say over how many seeds the means go, and whether that is enough for an interval."""
     counts = sorted({len(values) for arm in arms for values in arm.values.values()})
     if counts == [1]:
@@ -228,8 +226,8 @@ def seeds_words(arms: Sequence[Arm]) -> str:
 
 def draw_arms(
     path: str | Path,
-    arms: Sequence[Arm],
-    baseline: Arm | None,
+    arms: Sequence[TrainedModels],
+    baseline: TrainedModels | None,
     title: str,
     about: dict[str, str],
 ) -> None:
@@ -261,8 +259,8 @@ def draw_arms(
         save_figure(path, figure, about)
 
 
-def _draw_arm(axes, row: int, arm: Arm, metric: str) -> None:
-    color = KINDS[arm.kind]
+def _draw_arm(axes, row: int, arm: TrainedModels, metric: str) -> None:
+    color = GROUPS[arm.group]
     values = list(arm.values[metric].values())
     mean, low, high = estimate(values)
     if len(values) == 1:
@@ -282,7 +280,9 @@ def _draw_arm(axes, row: int, arm: Arm, metric: str) -> None:
     )
 
 
-def _label_arm(axes, row: int, arm: Arm, baseline: Arm | None, metric: str) -> None:
+def _label_arm(
+    axes, row: int, arm: TrainedModels, baseline: TrainedModels | None, metric: str
+) -> None:
     where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
     left, right = {**where, "ha": "right"}, {**where, "ha": "left", "va": "center"}
     name, detail = _split_label(arm)
@@ -293,7 +293,7 @@ def _label_arm(axes, row: int, arm: Arm, baseline: Arm | None, metric: str) -> N
         axes.annotate(words.replace("-", "\N{MINUS SIGN}"), (1, row), (10, 0), **right)
 
 
-def _split_label(arm: Arm) -> tuple[str, str]:
+def _split_label(arm: TrainedModels) -> tuple[str, str]:
     """Return what stands above and below an arm's line; a long name goes on below."""
     if len(arm.label) <= _LONGEST_NAME:
         return arm.label, arm.images
@@ -301,7 +301,7 @@ def _split_label(arm: Arm) -> tuple[str, str]:
     return name, f"{rest}\n{arm.images}" if rest else arm.images
 
 
-def _head_differences(axes, baseline: Arm) -> None:
+def _head_differences(axes, baseline: TrainedModels) -> None:
     axes.annotate(
         f"difference to\n{baseline.label}",
         (1, 1),
@@ -314,12 +314,12 @@ def _head_differences(axes, baseline: Arm) -> None:
     )
 
 
-def _legend(arms: Sequence[Arm], baseline: Arm | None) -> list:
+def _legend(arms: Sequence[TrainedModels], baseline: TrainedModels | None) -> list:
     """Return a handle for each kind of mark that is drawn."""
     handles = [
-        Line2D([], [], linestyle="", marker="o", color=color, label=kind)
-        for kind, color in KINDS.items()
-        if any(arm.kind == kind for arm in arms)
+        Line2D([], [], linestyle="", marker="o", color=color, label=group)
+        for group, color in GROUPS.items()
+        if any(arm.group == group for arm in arms)
     ]
     if any(len(values) > 1 for arm in arms for values in arm.values.values()):
         hollow = {"markerfacecolor": "white", "color": MUTED, "linestyle": ""}

@@ -8,7 +8,7 @@ import pandas as pd
 from cia.filtering import is_ascending, rank, steps_of
 
 
-def judged_images(
+def ranked_images(
     plan: pd.DataFrame,
     manifest: pd.DataFrame,
     scores: pd.DataFrame | None,

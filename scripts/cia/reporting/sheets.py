@@ -303,7 +303,7 @@ def _draw_row(row, images, width: int, gutter: int) -> Image.Image:
 
 
 def _draw_frame(draw, tile: Tile, area: tuple[int, int, int, int]) -> None:
-    """Frame a judged image from outside: a full line if kept, a dashed one if dropped."""
+    """Frame an image from outside: a full line if it is kept, a dashed one if dropped."""
     if tile.kept is None:
         return
     left, top, right, bottom = area[0], area[1], area[0] + area[2], area[1] + area[3]

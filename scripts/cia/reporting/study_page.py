@@ -1,6 +1,7 @@
 """Figures and tables of a study: what each arm reaches, and what that is worth in real images.
 
-All of them are drawn from the content of study.yaml (`cia.evidence.summary.summarize_study`).
+All of them are drawn from the content of study.yaml: the numbers of
+`cia.evidence.summary.summarize_study`, the sentences of `cia.reporting.verdict`.
 """
 
 import textwrap
@@ -12,7 +13,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from cia.evidence.summary import equivalent_words, share_words, with_interval
 from cia.reporting.pages import Table, html_page, markdown_page
 from cia.reporting.style import (
     INK,
@@ -20,14 +20,13 @@ from cia.reporting.style import (
     MUTED,
     PALETTE,
     add_title,
-    describe,
     figure_style,
     new_figure,
     save_figure,
+    text_chunks,
 )
+from cia.reporting.verdict import SHOWN, equivalent_words, share_words, with_interval
 
-SHOWN = 0.05
-"""A difference is shown where its p value, after Holm's correction, is below this."""
 _GROUPS = {
     "real": "real images alone",
     "twice": "real images alone",
@@ -36,7 +35,7 @@ _GROUPS = {
     "all": "with synthetic images",
     "ratio": "with synthetic images",
     "selection": "with selected synthetic images",
-    "variation": "with synthetic images made another way",
+    "generator": "with synthetic images made another way",
 }
 """Kind of arm: the group in which a figure shows it, in this order."""
 _REAL = ("real", "twice", "curve", "duplicated", "classical")
@@ -129,7 +128,7 @@ def draw_figures(study: Mapping, folder: str | Path) -> None:
     """Draw the figures of a study: `FIGURES`, as PNG files of these names."""
     for name, (draw, title) in FIGURES.items():
         heading = f"{title}: {study['study']}"
-        draw(Path(folder) / f"{name}.png", study, heading, describe(heading, ["study.yaml"]))
+        draw(Path(folder) / f"{name}.png", study, heading, text_chunks(heading, ["study.yaml"]))
 
 
 def draw_differences(path: str | Path, study: Mapping, title: str, about: dict[str, str]) -> None:

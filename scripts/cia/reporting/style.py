@@ -82,6 +82,6 @@ def save_figure(path: str | Path, figure: Figure, about: dict[str, str]) -> None
         figure.savefig(partial, dpi=DPI, metadata={"Software": None, **about})
 
 
-def describe(title: str, inputs: Iterable[str]) -> dict[str, str]:
+def text_chunks(title: str, inputs: Iterable[str]) -> dict[str, str]:
     """Return the text chunks that say what a picture shows and which files it was drawn from."""
     return {"Title": title, "Source": "\n".join(sorted(set(map(str, inputs))))}

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from cia.evidence.summary import nothing_told
 from cia.remedies import command
 from cia.reporting.arms import (
-    Arm,
+    TrainedModels,
     difference,
     estimate,
     estimate_words,
@@ -16,6 +15,7 @@ from cia.reporting.arms import (
 from cia.reporting.labels import label_parts
 from cia.reporting.metrics import value_words
 from cia.reporting.pages import Part, Table, format_share
+from cia.reporting.verdict import nothing_told
 
 _MOST_ARMS = 10
 _MOST_METRICS = 3
@@ -28,9 +28,9 @@ _WHERE = (
 )
 
 
-def summarize(
+def summary_parts(
     sets: Sequence[Mapping],
-    groups: Mapping[tuple[str, str], Sequence[Arm]],
+    groups: Mapping[tuple[str, str], Sequence[TrainedModels]],
     baselines: Sequence[str],
     shortages: Sequence[str] = (),
     labels: Sequence[Mapping] = (),
@@ -126,8 +126,8 @@ def _arms_table(groups: Mapping, baselines: Sequence[str]) -> Table:
 
 
 def _most_telling(
-    arms: Sequence[Arm], baseline: Arm | None, metric: str, most: int
-) -> Sequence[Arm]:
+    arms: Sequence[TrainedModels], baseline: TrainedModels | None, metric: str, most: int
+) -> Sequence[TrainedModels]:
     """Return the baseline and the best arms, in their order, if there are more than `most`."""
     if len(arms) <= most:
         return arms
@@ -137,7 +137,7 @@ def _most_telling(
     return [arm for arm in arms if id(arm) in shown]
 
 
-def _gap(arm: Arm, baseline: Arm, metric: str) -> str:
+def _gap(arm: TrainedModels, baseline: TrainedModels, metric: str) -> str:
     return estimate_words(difference(arm, baseline, metric), signed=True)
 
 

@@ -190,7 +190,7 @@ class Trainer(DetectionTrainer):
         self.steps += 1
 
     def final_eval(self) -> None:
-        """Do nothing: the best weights are judged by `cia.training.yolo`."""
+        """Do nothing: the best weights are tested by `cia.training.yolo`."""
 
     def save_model(self) -> bool:
         """Save the best weights so far, and then the state, whole or not at all."""
