@@ -1,6 +1,5 @@
 """Selections: which synthetic images are kept, by score, at random, or all."""
 
-import hashlib
 import logging
 import math
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from cia import draws
 from cia.directions import SCORES
 from cia.errors import UserError
 from cia.shares import count_of_share
@@ -132,7 +132,7 @@ def _ranked(manifest, settings, seed, scores) -> pd.DataFrame:
         return rank(manifest, settings, scores[settings["features"]])
     table = manifest[["id", "image"]].sort_values("id", ignore_index=True)
     # All in random order too: a mix takes the first ones, which must not favor some sources.
-    order = sorted(range(len(table)), key=lambda row: _draw(seed, table["id"][row]))
+    order = draws.order("cia-filter", ((seed, id_) for id_ in table["id"]))
     return table.iloc[order].reset_index(drop=True).assign(score=0.0)
 
 
@@ -206,7 +206,3 @@ def _classes(label: str) -> frozenset[str]:
 
 def _at_least_as_good(scores: pd.Series, settings: dict) -> pd.Series:
     return scores <= settings["value"] if is_ascending(settings) else scores >= settings["value"]
-
-
-def _draw(seed: int, id_: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\0{id_}".encode(), digest_size=16, person=b"cia-filter").digest()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import ExifTags, Image
 
+from cia import draws
 from cia.errors import UserError
 from cia.files import link_file, write_text, write_texts, write_yaml
 from cia.images import PNG_SIGNATURE, load_image, orientation, save_png
@@ -276,8 +277,7 @@ def _make_room(real: pd.DataFrame, places: int, seed: int) -> pd.DataFrame:
             f"keep_training_size can't replace {places} of {len(real)} real training "
             "entries; lower `synthetic`, or set keep_training_size: false."
         )
-    keys = [f"{row.id}\0{row.Index[0]}" for row in real.itertuples()]
-    order = sorted(range(len(real)), key=lambda row: _draw(seed, keys[row]))
+    order = draws.order("cia-mix", ((seed, row.id, row.Index[0]) for row in real.itertuples()))
     return real.iloc[sorted(order[places:])]
 
 
@@ -380,7 +380,3 @@ def _link(source: str, target: str) -> None:
         link_file(source, target)
     except OSError:  # another file system, or one without hard links
         shutil.copy2(source, target)
-
-
-def _draw(seed: int, id_: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\0{id_}".encode(), digest_size=16, person=b"cia-mix").digest()

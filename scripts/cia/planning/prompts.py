@@ -4,7 +4,6 @@ Choices are drawn from a hash of the configured seed, the image's id and the var
 does not depend on which other images there are.
 """
 
-import hashlib
 import logging
 import re
 import string
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from cia import draws
 from cia.errors import UserError, about
 
 logger = logging.getLogger("cia")
@@ -335,7 +335,6 @@ def _finisher(suffix: str) -> Callable[[str], str]:
 
 def _draws(seed: int, id_: str, variant: int) -> Callable[[int], int]:
     """Return a source of random integers that depends on seed, image and variant alone."""
-    start = f"{seed}\0{id_}\0{variant}".encode()
     pool: list[int] = []
     block = 0
 
@@ -344,9 +343,7 @@ def _draws(seed: int, id_: str, variant: int) -> Callable[[int], int]:
         if n == 1:
             return 0
         if not pool:
-            digest = hashlib.blake2b(
-                start, person=b"cia-prompt", salt=block.to_bytes(8, "big")
-            ).digest()
+            digest = draws.digest("cia-prompt", seed, id_, variant, size=64, block=block)
             pool.extend(int.from_bytes(digest[i : i + 8], "big") for i in range(0, 64, 8))
             block += 1
         return pool.pop() % n

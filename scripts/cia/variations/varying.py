@@ -1,6 +1,5 @@
 """Varied condition maps of a whole set: other geometry than the real pictures', with its labels."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cia import draws
 from cia.errors import UserError
 from cia.files import digest_file
 from cia.generation.gathering import remove_others
@@ -235,6 +235,4 @@ _KINDS = {"warp": _warper, "recombine": _recombiner}
 
 def _rng(seed: int, source: str, variant: int) -> np.random.Generator:
     """Return a generator that depends on configured seed, source and variant alone."""
-    text = f"{seed}\0{source}\0{variant}".encode()
-    digest = hashlib.blake2b(text, digest_size=16, person=b"cia-vary").digest()
-    return np.random.default_rng(int.from_bytes(digest, "big"))
+    return np.random.default_rng(draws.number("cia-vary", seed, source, variant))
