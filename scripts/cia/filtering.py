@@ -10,6 +10,7 @@ import pandas as pd
 from cia import draws
 from cia.directions import SCORES
 from cia.errors import UserError
+from cia.labels.lines import split_label
 from cia.shares import count_of_share
 from cia.tables import COLUMNS
 
@@ -201,7 +202,7 @@ def _keep_per_class(table, settings, labels) -> pd.DataFrame:
 
 
 def _classes(label: str) -> frozenset[str]:
-    return frozenset(line.split()[0] for line in label.splitlines()) or _NO_OBJECT
+    return frozenset(fields[0] for fields in split_label(label)) or _NO_OBJECT
 
 
 def _at_least_as_good(scores: pd.Series, settings: dict) -> pd.Series:

@@ -13,6 +13,7 @@ import label as script
 import label_generated
 from cia.errors import UserError
 from cia.files import read_yaml
+from cia.labels.lines import split_label
 from cia.labels.reading import (
     inherit_labels,
     label_parser,
@@ -123,6 +124,15 @@ def test_a_tiny_box_keeps_its_size_for_us_and_for_32_bit_numbers(width, height, 
     assert parse_boxes(written, CLASSES).count(" ") == 4  # none sticks out, none is of no area
     center, sides = np.split(numbers.astype(np.float32), 2)
     assert np.all(center + sides / 2 > center - sides / 2)
+
+
+def test_a_label_is_split_at_every_space_and_line():
+    assert split_label("0 0.5 0.5 0.2 0.2\n\n 3\t0.1  0.1 0.1 0.1\n") == [
+        ["0", "0.5", "0.5", "0.2", "0.2"],
+        ["3", "0.1", "0.1", "0.1", "0.1"],
+    ]
+    assert split_label("7") == [["7"]]
+    assert split_label("") == split_label(" \n") == []
 
 
 def test_a_moved_tiny_box_keeps_its_size():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cia.conditions.extractors import Extractor, make_extractor
 from cia.errors import UserError
-from cia.files import digest_file
+from cia.files import digest_file, remove_strays
 from cia.images import load_image, read_png_text, save_png
 from cia.progress import Progress
 from cia.sizes import target_size
@@ -78,8 +78,10 @@ def extract_maps(
     size, skip = settings.pop("size"), _skips(settings.pop("empty", "keep"))
     name = settings.pop("extractor")
     extractor = make_extractor(name, settings)
-    jobs = _jobs(manifest, Path(folder) / "images", name, extractor, size)
-    _tidy(Path(folder) / "images", jobs)
+    images = Path(folder) / "images"
+    jobs = _jobs(manifest, images, name, extractor, size)
+    images.mkdir(parents=True, exist_ok=True)
+    remove_strays(images, [job.path.name for job in jobs])
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(_look, jobs))
         _make([job for job in jobs if job.found is None], extractor, pool)
@@ -117,15 +119,6 @@ def _jobs(
         path = folder / f"{row.id}.png"
         jobs.append(Job(row.id, row.image, row.sha256, shape, path, target, key))
     return jobs
-
-
-def _tidy(folder: Path, jobs: list[Job]) -> None:
-    """Delete maps of pictures that are no more, and what a killed run left half-written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = {job.path.name for job in jobs}
-    for path in folder.iterdir():
-        if path.name not in wanted and path.is_file():
-            path.unlink()
 
 
 def _look(job: Job) -> None:

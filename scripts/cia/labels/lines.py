@@ -145,6 +145,11 @@ class LineReader:
         )
 
 
+def split_label(label: str) -> list[list[str]]:
+    """Return the fields of each line of a checked label, class index first; none for no object."""
+    return [fields for line in label.splitlines() if (fields := line.split())]
+
+
 def box_line(index: str | int, center: Sequence[float], sides: Sequence[float]) -> str:
     """Return the YOLO line of a box: 6 decimals, and more where its side would lose by them.
 

@@ -16,6 +16,7 @@ from cia import draws
 from cia.errors import UserError
 from cia.files import link_file, write_text, write_texts, write_yaml
 from cia.images import PNG_SIGNATURE, load_image, orientation, save_png
+from cia.labels.lines import split_label
 from cia.remedies import command
 from cia.shares import count_of_ratio
 from cia.tables import COLUMNS, write_table
@@ -220,9 +221,9 @@ def summarize(
     """
     train = entries[entries["split"] == "train"]
     objects = Counter(
-        (int(line.split(maxsplit=1)[0]), origin)
+        (int(fields[0]), origin)
         for label, origin in zip(train["label"], train["origin"], strict=True)
-        for line in label.splitlines()
+        for fields in split_label(label)
     )
     origins = ["real", "synthetic"] + ["classical"] * ("classical" in set(train["origin"]))
     counts = entries["split"].value_counts()

@@ -11,6 +11,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from cia.images import load_image, resize_image, save_png
+from cia.labels.lines import split_label
 from cia.reporting.pages import format_number
 from cia.reporting.style import DROPPED, FAINT, INK, KEPT, MUTED
 
@@ -187,8 +188,8 @@ def read_label(label: str, task: str, classes: Sequence[str]) -> tuple[str, tupl
     """Return a label's class name (of a picture with one class), and its boxes."""
     if task == "classification":
         return (classes[int(label)] if label else ""), ()
-    fields = [line.split() for line in label.splitlines()]
-    return "", tuple(Box(classes[int(index)], *map(float, sides)) for index, *sides in fields)
+    lines = split_label(label)
+    return "", tuple(Box(classes[int(index)], *map(float, sides)) for index, *sides in lines)
 
 
 def draw_sheet(

@@ -11,8 +11,7 @@ import numpy as np
 
 from cia import draws
 from cia.errors import UserError
-from cia.files import digest_file
-from cia.generation.gathering import remove_others
+from cia.files import digest_file, remove_strays
 from cia.images import load_image, save_png
 from cia.labels.reading import Objects, read_objects, write_objects
 from cia.planning.plans import variant_id
@@ -135,7 +134,7 @@ def vary_maps(
             f"None of {len(maps)} condition maps could be varied; the first because: "
             f"{result.rejected[0]['reason'] if result.rejected else 'there is none'}"
         )
-    remove_others((row["id"] for row in result.manifest), images, ".png")
+    remove_strays(images, [f"{row['id']}.png" for row in result.manifest], ".png")
     return result
 
 
