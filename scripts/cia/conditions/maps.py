@@ -75,7 +75,7 @@ def extract_maps(
         If a setting is wrong, a model can't be loaded, or every picture would be skipped.
     """
     settings = dict(settings)
-    size, skip = settings.pop("size"), _skips(settings.pop("empty", "keep"))
+    size, skip = settings.pop("size"), settings.pop("empty", "keep") == "skip"
     name = settings.pop("extractor")
     extractor = make_extractor(name, settings)
     images = Path(folder) / "images"
@@ -96,12 +96,6 @@ def extract_maps(
             "set `empty: keep` to go on with empty maps"
         )
     return rows, rejected
-
-
-def _skips(empty: str) -> bool:
-    if empty not in ("keep", "skip"):
-        raise UserError(f"empty: {empty!r} is neither keep nor skip")
-    return empty == "skip"
 
 
 def _jobs(

@@ -332,7 +332,7 @@ def _is_read_otherwise(path: str) -> bool:
     if upright and _is_plain_png(content):
         return False
     with Image.open(path) as image:
-        open_ended = image.format in _JPEGS and _last_bytes(path, 2) != b"\xff\xd9"
+        open_ended = image.format in _JPEGS and _last_two_bytes(path) != b"\xff\xd9"
         packed = image.format == "TIFF" and image.info.get("compression") not in _TIFF_COMPRESSIONS
         odd = image.has_transparency_data or image.mode in ("I", "F", "LAB")
         if open_ended or packed or odd:
@@ -370,9 +370,9 @@ def _opencv_turns(image: Image.Image, path: str) -> bool:
     return first.startswith(b"Exif\0\0") and any(entry in first for entry in entries)
 
 
-def _last_bytes(path: str, count: int) -> bytes:
+def _last_two_bytes(path: str) -> bytes:
     with open(path, "rb") as file:
-        file.seek(-count, os.SEEK_END)
+        file.seek(-2, os.SEEK_END)
         return file.read()
 
 

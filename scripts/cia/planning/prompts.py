@@ -86,21 +86,15 @@ def make_prompts(
     """
     finish = _finisher(settings.get("suffix", ""))
     with about(key):
-        prompts = _writer(settings)(settings, ids, captions, variants, seed, objects, key)
+        write = _WRITERS[settings["kind"]]
+        prompts = write(settings, ids, captions, variants, seed, objects, key)
         return [finish(prompt) for prompt in prompts]
 
 
 def check_prompts(settings: dict) -> None:
     """Raise a `UserError` if the settings contradict themselves, whatever the images."""
-    _writer(settings)
     if settings["kind"] == "vocabulary":
         Vocabulary(settings)
-
-
-def _writer(settings: dict) -> Callable[..., Iterator[str]]:
-    if settings["kind"] not in _WRITERS:
-        raise UserError(f"kind {settings['kind']!r} is none of {', '.join(_WRITERS)}")
-    return _WRITERS[settings["kind"]]
 
 
 def _fixed(settings, ids, captions, variants, seed, objects, key) -> Iterator[str]:
