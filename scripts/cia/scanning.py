@@ -174,7 +174,7 @@ def require_few(rejected: list[dict], unusable: int, total: int, limit: float, w
     more = f"\n  ... and {len(rejected) - 5} more" if len(rejected) > 5 else ""
     raise UserError(
         f"{unusable} of {total} {what} can't be used (max_rejected allows {limit:.0%}):\n"
-        f"{first}{more}\nThe log above names them all. Mend or remove these files, or raise "
+        f"{first}{more}\nThe log above names them all. Repair or remove these files, or raise "
         "max_rejected in the config."
     )
 
@@ -302,8 +302,8 @@ def _missing(path: str) -> str:
     if not os.path.islink(path):
         return "gone since the folder was listed"
     return (
-        f"a link to {printable(os.readlink(path))}, which is not there; fetch that file (git annex "
-        "get, dvc pull) or mend the link"
+        f"a broken link to {printable(os.readlink(path))}, which is missing; fetch that file "
+        "(git annex get, dvc pull) or repair the link"
     )
 
 

@@ -334,7 +334,7 @@ def _numbers(words: Sequence[str]) -> list[float]:
         except ValueError:
             raise ValueError(f"{word!r} is not a number") from None
         if not math.isfinite(values[-1]):
-            raise ValueError(f"{word!r} is not a finite number")
+            raise ValueError(f"{word!r} is NaN or infinity")
     return values
 
 

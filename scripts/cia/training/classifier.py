@@ -277,8 +277,8 @@ class _Pictures(Dataset):
             picture = Image.fromarray(load_image(path))
         except OSError as error:
             raise UserError(
-                f"{path}: not a readable picture any more: {error}. Make the training set again: "
-                f"{command('--forcerun mix')}"
+                f"{path}: the picture can't be read any more: {error}. Make the training set "
+                f"again: {command('--forcerun mix')}"
             ) from error
         return self.transform(picture), self.labels[index]
 
