@@ -29,7 +29,7 @@ BATCH = 8
 
 
 @dataclass
-class Job:
+class WantedMap:
     """A map to have: of which picture, where, at which size; `key` says what it depends on."""
 
     id: str
@@ -100,7 +100,7 @@ def extract_maps(
 
 def _jobs(
     manifest: "pd.DataFrame", folder: Path, name: str, extractor: Extractor, size: Any
-) -> list[Job]:
+) -> list[WantedMap]:
     files = {path.name: digest_file(path) for path in extractor.weights()}
     basis = {"extractor": name, "settings": asdict(extractor), "files": files}
     basis["version"] = STAGE["condition"]
@@ -111,11 +111,11 @@ def _jobs(
         key = hashlib.sha256(text.encode()).hexdigest()
         shape = (row.width, row.height)
         path = folder / f"{row.id}.png"
-        jobs.append(Job(row.id, row.image, row.sha256, shape, path, target, key))
+        jobs.append(WantedMap(row.id, row.image, row.sha256, shape, path, target, key))
     return jobs
 
 
-def _look(job: Job) -> None:
+def _look(job: WantedMap) -> None:
     """Read from an existing map, if it is the right one, how much it shows."""
     if job.path.is_file():
         text = read_png_text(job.path)
@@ -123,7 +123,7 @@ def _look(job: Job) -> None:
             job.found = int(text["found"])
 
 
-def _make(jobs: list[Job], extractor: Extractor, pool: ThreadPoolExecutor) -> None:
+def _make(jobs: list[WantedMap], extractor: Extractor, pool: ThreadPoolExecutor) -> None:
     progress = Progress(len(jobs), "condition maps")
     for batch in _batches(jobs):
         pictures = list(pool.map(load_image, [job.image for job in batch]))
@@ -132,7 +132,7 @@ def _make(jobs: list[Job], extractor: Extractor, pool: ThreadPoolExecutor) -> No
         progress.add(len(batch))
 
 
-def _batches(jobs: list[Job]) -> Iterator[list[Job]]:
+def _batches(jobs: list[WantedMap]) -> Iterator[list[WantedMap]]:
     """Group by the pictures' size: models pad the pictures of a batch to the largest."""
     for _, group in groupby(sorted(jobs, key=lambda job: job.shape), lambda job: job.shape):
         alike = list(group)
@@ -140,12 +140,12 @@ def _batches(jobs: list[Job]) -> Iterator[list[Job]]:
             yield alike[start : start + BATCH]
 
 
-def _save(job: Job, result: tuple["np.ndarray", int]) -> None:
+def _save(job: WantedMap, result: tuple["np.ndarray", int]) -> None:
     image, job.found = result
     save_png(job.path, image, {"condition_key": job.key, "found": str(job.found)})
 
 
-def _row(job: Job) -> dict:
+def _row(job: WantedMap) -> dict:
     return {
         "id": job.id,
         "image": job.path.as_posix(),

@@ -211,7 +211,7 @@ def require_from_train(synthetic: pd.DataFrame, sources: pd.DataFrame, train: pd
         )
 
 
-def summarize(
+def summarize_mix(
     entries: pd.DataFrame, settings: dict, asked: int, task: str, classes: Sequence[str]
 ) -> dict:
     """Return the numbers of a training set: entries by split and origin, and what was asked.

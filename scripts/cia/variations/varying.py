@@ -13,10 +13,11 @@ from cia import draws
 from cia.errors import UserError
 from cia.files import digest_file, remove_strays
 from cia.images import load_image, save_png
+from cia.labels.lines import Box
 from cia.labels.reading import Objects, read_objects, write_objects
 from cia.planning.plans import variant_id
 from cia.progress import Progress
-from cia.variations.recombining import Box, Piece, collect_pieces, compose, erase, lay_out
+from cia.variations.recombining import Piece, collect_pieces, compose, erase, lay_out
 from cia.variations.warping import Warp, draw_warp, enlarged, outline, warp_map, warped_box
 
 if TYPE_CHECKING:
