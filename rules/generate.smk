@@ -69,7 +69,6 @@ rule gather:
         shards=get_shards,
     output:
         manifest=f"results/{GENERATED}/manifest.csv",
-        rejected=f"results/{GENERATED}/rejected.csv",
     log:
         "logs/gather/{dataset}/{generator}.log",
     benchmark:

@@ -3,7 +3,8 @@
 import logging
 from pathlib import Path
 
-from cia.generation.gathering import check_images, join_shards, remove_others, write_captions
+from cia.files import remove_strays
+from cia.generation.gathering import check_images, join_shards, write_captions
 from cia.runtime.jobs import run
 from cia.runtime.made import forget, record
 from cia.tables import read_table, write_table
@@ -18,11 +19,10 @@ def main(job):
     check_images(manifest, images)
     forget(captions)
     written = write_captions(manifest, captions)
-    removed = remove_others(manifest["id"], images, ".png")
-    removed += remove_others(manifest["id"], captions, ".txt")
+    removed = remove_strays(images, manifest["id"] + ".png", ".png")
+    removed += remove_strays(captions, manifest["id"] + ".txt", ".txt")
     record(captions)
     write_table(job.output.manifest, manifest, "manifest")
-    write_table(job.output.rejected, [], "rejected")
     logger.info(
         "%d images; %d captions written; %d files removed that the plan does not name",
         len(manifest),

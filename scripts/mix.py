@@ -17,7 +17,7 @@ from cia.mixing.mixes import (
     labeled,
     require_disjoint,
     require_from_train,
-    summarize,
+    summarize_mix,
     write_mix,
 )
 from cia.runtime.jobs import run
@@ -61,7 +61,7 @@ def main(job):
     write_mix(folder, entries, job.params.task, job.params.classes)
     shutil.rmtree(drawn, ignore_errors=True)
     asked = asked_synthetic(settings, len(splits["train"]))
-    summary = summarize(entries, settings, asked, job.params.task, job.params.classes)
+    summary = summarize_mix(entries, settings, asked, job.params.task, job.params.classes)
     if words := few_words({name: sum(of.values()) for name, of in summary["classes"].items()}):
         logger.warning("Classes with few training examples, or none: %s", words)
     left_out = {name: len(manifests[name]) - len(splits[name]) for name in SPLITS}

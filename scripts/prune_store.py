@@ -12,7 +12,7 @@ logger = logging.getLogger("cia")
 
 def main(job):
     from cia.generation.drawing import possible_keys
-    from cia.generation.pruning import describe, split_entries
+    from cia.generation.pruning import preview_pruning, split_entries
     from cia.generation.store import Store
 
     if not job.params.store:
@@ -23,7 +23,7 @@ def main(job):
     parts = split_entries(store.entries(), needed)
     rows = [entry._asdict() | {"path": entry.path.as_posix()} for entry in parts.unused]
     write_table(job.params.listing, rows, "stored")
-    for line in describe(parts, store.folder, job.params.names, job.params.listing):
+    for line in preview_pruning(parts, store.folder, job.params.names, job.params.listing):
         logger.info("%s", line)
     if job.params.drop:
         store.drop(parts.unused)

@@ -2,7 +2,7 @@
 
 from cia.files import read_yaml
 from cia.reporting.arms import collect_arms, main_metric
-from cia.reporting.curves import Run, draw_curves
+from cia.reporting.curves import TrainingCurves, draw_curves
 from cia.reporting.style import text_chunks
 from cia.runtime.jobs import run
 from cia.tables import read_table
@@ -13,7 +13,7 @@ def main(job):
     arms = collect_arms(zip(job.params.arms, metrics, strict=True))
     labels = {(arm.mix, arm.generator, arm.selection): arm.label for arm in arms}
     runs = [
-        Run(
+        TrainingCurves(
             label=labels[arm["mix"], arm["generator"], arm["selection"]],
             curves=read_table(path),
             steps=content["steps"] // content["epochs"],

@@ -243,7 +243,7 @@ def plan() -> tuple[Inputs, Inputs, dict]:
 def gather() -> tuple[Inputs, Inputs, dict]:
     return (
         {"plan": f"{RESULTS}/plan.csv", "shards": sorted(map(str, RESULTS.glob("shards/*.csv")))},
-        {key: f"{SET}/{key}.csv" for key in ("manifest", "rejected")},
+        {"manifest": f"{SET}/manifest.csv"},
         {"folder": str(GENERATED)},
     )
 

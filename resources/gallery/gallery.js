@@ -6,7 +6,6 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
-const METHODS = ["threshold", "top_k", "top_p"];
 const BINS = 56;
 const OVERSCAN = 1; // rows drawn above and below what is seen
 const LOWER = 33; // pixels of a tile that are not its pictures: padding and caption

@@ -7,13 +7,13 @@ before anything is drawn, so that no scan appears in two splits or in what train
 models.
 """
 
-import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from cia import draws
 from cia.errors import UserError
 from cia.files import digest_file, write_text
 from cia.images import save_png
@@ -256,5 +256,4 @@ def _article(word: str) -> str:
 
 def scene_rng(*key) -> np.random.Generator:
     """A generator that depends on the key alone."""
-    digest = hashlib.blake2b("/".join(map(str, key)).encode(), digest_size=8).digest()
-    return np.random.default_rng(int.from_bytes(digest, "big"))
+    return np.random.default_rng(draws.number("", "/".join(map(str, key)), size=8))

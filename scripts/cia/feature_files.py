@@ -39,13 +39,13 @@ def load_array(path: str | Path) -> np.ndarray:
             array = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError, TokenError) as error:  # a header is parsed as Python's literals
         raise UserError(
-            f"{path} is damaged: it is not a whole .npy file of numbers. Delete it, and the next "
-            "run makes it again"
+            f"{path} is corrupt or truncated: not a whole .npy file of numbers. Delete it, and the "
+            "next run makes it again"
         ) from error
     if array.dtype != np.float32 or array.ndim != 2:
         raise UserError(
-            f"{path}: an array of {array.dtype} of shape {array.shape}, where a row of float32 per "
-            "image is to be. Delete it, and the next run makes it again"
+            f"{path}: an array of {array.dtype} of shape {array.shape}; it must be float32, with a "
+            "row for each image. Delete it, and the next run makes it again"
         )
     return array
 
@@ -57,21 +57,23 @@ def load_features(path: str | Path, rows: str | Path) -> FeatureSet:
     ------
     UserError
         If the file is damaged (see `load_array`), the two don't belong together, or a feature is
-        not finite; the message names the images.
+        NaN or infinity; the message names the images.
     """
     features, table = load_array(path), read_table(rows, "rows")
     if len(features) != len(table):
         raise UserError(
             f"{path}: an array of shape {features.shape}, and {len(table)} rows in {rows}; it "
-            "is to have one row of features for each. Delete both to make them again"
+            "must have one row of features for each. Delete both to make them again"
         )
     require_finite(features, table["image"].tolist(), path)
     return FeatureSet(features, table)
 
 
 def require_finite(features: np.ndarray, images: list[str], where: str | Path) -> None:
-    """Raise a `UserError` that names the images with a feature that is not finite."""
+    """Raise a `UserError` that names the images with a feature that is NaN or infinity."""
     bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(bad):
         named = ", ".join(images[index] for index in bad[:5])
-        raise UserError(f"{where}: {len(bad)} images have features that are not finite: {named}")
+        raise UserError(
+            f"{where}: {len(bad)} images have features that are NaN or infinity: {named}"
+        )

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,6 +145,37 @@ def _write_whole(partial: str, content: bytes, path: str) -> None:
 def _holds(path: str, content: bytes) -> bool:
     with open(path, "rb", buffering=0) as file:
         return file.readall() == content
+
+
+def remove_strays(folder: str | Path, wanted: Collection[str], suffix: str = "") -> list[str]:
+    """Remove the files of a folder that are not wanted, such as halves that a killed job left.
+
+    Parameters
+    ----------
+    folder : path
+        Its subfolders stay.
+    wanted : collection of str
+        Names of the files to keep.
+    suffix : str
+        Of the files to look at; by default every file is.
+
+    Returns
+    -------
+    list of str
+        Names of the removed files.
+    """
+    wanted = set(wanted)
+    with os.scandir(folder) as entries:
+        strays = [
+            entry.name
+            for entry in entries
+            if entry.name.endswith(suffix)
+            and entry.name not in wanted
+            and not entry.is_dir(follow_symlinks=False)
+        ]
+    for name in strays:
+        os.unlink(f"{folder}/{name}")
+    return strays
 
 
 def read_yaml(path: str | Path) -> Any:

@@ -1,6 +1,5 @@
 """Selections: which synthetic images are kept, by score, at random, or all."""
 
-import hashlib
 import logging
 import math
 from collections.abc import Mapping
@@ -8,8 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from cia import draws
 from cia.directions import SCORES
 from cia.errors import UserError
+from cia.labels.lines import split_label
 from cia.shares import count_of_share
 from cia.tables import COLUMNS
 
@@ -132,7 +133,7 @@ def _ranked(manifest, settings, seed, scores) -> pd.DataFrame:
         return rank(manifest, settings, scores[settings["features"]])
     table = manifest[["id", "image"]].sort_values("id", ignore_index=True)
     # All in random order too: a mix takes the first ones, which must not favor some sources.
-    order = sorted(range(len(table)), key=lambda row: _draw(seed, table["id"][row]))
+    order = draws.order("cia-filter", ((seed, id_) for id_ in table["id"]))
     return table.iloc[order].reset_index(drop=True).assign(score=0.0)
 
 
@@ -201,12 +202,8 @@ def _keep_per_class(table, settings, labels) -> pd.DataFrame:
 
 
 def _classes(label: str) -> frozenset[str]:
-    return frozenset(line.split()[0] for line in label.splitlines()) or _NO_OBJECT
+    return frozenset(fields[0] for fields in split_label(label)) or _NO_OBJECT
 
 
 def _at_least_as_good(scores: pd.Series, settings: dict) -> pd.Series:
     return scores <= settings["value"] if is_ascending(settings) else scores >= settings["value"]
-
-
-def _draw(seed: int, id_: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\0{id_}".encode(), digest_size=16, person=b"cia-filter").digest()

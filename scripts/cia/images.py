@@ -102,11 +102,11 @@ def check_png(content: bytes) -> None:
         kind = bytes(view[at + 4 : start])
         if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
             name = kind.decode("ascii", "backslashreplace")
-            raise OSError(f"a damaged PNG (the checksum of its {name} chunk is wrong)")
+            raise OSError(f"a corrupt PNG (the checksum of its {name} chunk is wrong)")
         if kind == b"IEND":
             return
         at = end + 4
-    raise OSError("a PNG that was cut off (its end, IEND, is missing)")
+    raise OSError("a truncated PNG (its end, IEND, is missing)")
 
 
 @contextmanager

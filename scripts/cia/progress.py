@@ -1,7 +1,7 @@
-"""Progress in the log: how many of how many, how fast, how long still. And to read it from there.
+"""A job's progress, in its log: how many of how many, how fast, how long still; and to read it.
 
-A run's main process sees nothing of jobs on other nodes but their logs, so the lines that a person
-reads are those that `cia.runtime.monitor` reads: `Progress` and `log_epoch` write them,
+The run's progress is `cia.runtime.monitor`. It sees nothing of jobs on other nodes but their logs,
+so the lines that a person reads are those that it reads: `Progress` and `log_epoch` write them,
 `read_progress` understands them.
 """
 

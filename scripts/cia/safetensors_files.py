@@ -42,17 +42,19 @@ def read_header(path: Path) -> dict:
         text = file.read(min(length, _LONGEST))
     if (start + text)[: len(_POINTER)] == _POINTER:
         raise UserError(
-            f"{path} is Git LFS's pointer to a file and not the file; run `git lfs pull` in its "
+            f"{path} is a Git LFS pointer, not the file itself; run `git lfs pull` in its "
             "folder, or download it by `hf download`"
         )
     try:
         header = json.loads(text)
         end = max((tensor["data_offsets"][1] for tensor in _tensors(header)), default=0)
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise UserError(f"{path} is no safetensors file; download it again") from None
+        raise UserError(f"{path} is not a safetensors file; download it again") from None
     size = path.stat().st_size
     if size < 8 + length + end:
-        raise UserError(f"{path} is cut off: {size} of {8 + length + end} bytes; download it again")
+        raise UserError(
+            f"{path} is truncated: {size} of {8 + length + end} bytes; download it again"
+        )
     return header
 
 

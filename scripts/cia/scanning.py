@@ -47,7 +47,7 @@ Expected is
   {folder}/captions/NAME.txt     a caption for each (optional)"""
 
 
-class Entry(NamedTuple):
+class Listed(NamedTuple):
     """An entry of a folder; of a million of them, paths would take twice the memory and the time.
 
     Attributes
@@ -174,7 +174,7 @@ def require_few(rejected: list[dict], unusable: int, total: int, limit: float, w
     more = f"\n  ... and {len(rejected) - 5} more" if len(rejected) > 5 else ""
     raise UserError(
         f"{unusable} of {total} {what} can't be used (max_rejected allows {limit:.0%}):\n"
-        f"{first}{more}\nThe log above names them all. Mend or remove these files, or raise "
+        f"{first}{more}\nThe log above names them all. Repair or remove these files, or raise "
         "max_rejected in the config."
     )
 
@@ -210,7 +210,7 @@ def printable(path: str | Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _files(folder: Path) -> tuple[list[Entry], list[Entry]]:
+def _files(folder: Path) -> tuple[list[Listed], list[Listed]]:
     """Return what is in a folder, sorted: what is visible, and what a leading dot hides."""
     visible, hidden = [], []
     if folder.is_dir():
@@ -220,18 +220,18 @@ def _files(folder: Path) -> tuple[list[Entry], list[Entry]]:
     return sorted(visible), sorted(hidden)
 
 
-def _entry(entry: os.DirEntry) -> Entry:
+def _entry(entry: os.DirEntry) -> Listed:
     stem, suffix = os.path.splitext(entry.name)
-    return Entry(entry.path, stem, suffix.lower(), entry.is_dir())
+    return Listed(entry.path, stem, suffix.lower(), entry.is_dir())
 
 
-def _is_text(file: Entry) -> bool:
+def _is_text(file: Listed) -> bool:
     return file.suffix == ".txt" and not file.is_folder
 
 
-def _with_reasons(files: Iterable[Entry]) -> list[tuple[Entry, str]]:
+def _with_reasons(files: Iterable[Listed]) -> list[tuple[Listed, str]]:
     """Pair each entry with the reason why it can't even be opened, or with an empty text."""
-    first_of: dict[str, Entry] = {}
+    first_of: dict[str, Listed] = {}
     pairs = []
     for file in files:
         reason = _unfit(file)
@@ -243,7 +243,7 @@ def _with_reasons(files: Iterable[Entry]) -> list[tuple[Entry, str]]:
     return pairs
 
 
-def _unfit(file: Entry) -> str:
+def _unfit(file: Listed) -> str:
     if file.is_folder:
         return "a folder; pictures lie directly in images/"
     if file.suffix not in IMAGE_SUFFIXES:
@@ -261,7 +261,9 @@ def _unfit(file: Entry) -> str:
     return ""
 
 
-def _check_all(pairs: list[tuple[Entry, str]], pool: Executor) -> Iterator[tuple[Entry, dict, str]]:
+def _check_all(
+    pairs: list[tuple[Listed, str]], pool: Executor
+) -> Iterator[tuple[Listed, dict, str]]:
     """Yield each entry, a manifest row without caption, and the reason if there is no row."""
     at_a_time = _BATCH * _BATCHES
     for start in range(0, len(pairs), at_a_time):
@@ -302,8 +304,8 @@ def _missing(path: str) -> str:
     if not os.path.islink(path):
         return "gone since the folder was listed"
     return (
-        f"a link to {printable(os.readlink(path))}, which is not there; fetch that file (git annex "
-        "get, dvc pull) or mend the link"
+        f"a broken link to {printable(os.readlink(path))}, which is missing; fetch that file "
+        "(git annex get, dvc pull) or repair the link"
     )
 
 
@@ -322,7 +324,7 @@ def _caption(scan: Scan, path: str | None) -> str:
         return ""
 
 
-def _reject_stray_captions(scan: Scan, texts: Iterable[Entry], stems: set[str]) -> None:
+def _reject_stray_captions(scan: Scan, texts: Iterable[Listed], stems: set[str]) -> None:
     """List the files of captions/ that belong to no file of images/."""
     for file in texts:
         if not _is_text(file):
@@ -331,7 +333,7 @@ def _reject_stray_captions(scan: Scan, texts: Iterable[Entry], stems: set[str]) 
             _reject(scan, file.path, "a caption without picture")
 
 
-def _reject_hidden_pictures(scan: Scan, hidden: Iterable[Entry]) -> None:
+def _reject_hidden_pictures(scan: Scan, hidden: Iterable[Listed]) -> None:
     """List hidden files that look like pictures; no more, since they may be another program's."""
     for file in hidden:
         name = os.path.basename(file.path)

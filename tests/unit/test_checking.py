@@ -104,13 +104,13 @@ def test_weights_that_are_missing_cut_off_or_pickled_are_named(copy, part):
     path = copy / part / name
     content = path.read_bytes()
     path.write_bytes(content[:-1])
-    with pytest.raises(UserError, match=rf"{part}/{name} is cut off"):
+    with pytest.raises(UserError, match=rf"{part}/{name} is truncated"):
         check(settings_for(copy))
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n")
-    with pytest.raises(UserError, match=rf"{part}/{name} is Git LFS's pointer"):
+    with pytest.raises(UserError, match=rf"{part}/{name} is a Git LFS pointer"):
         check(settings_for(copy))
     path.rename(path.with_suffix(".bin"))
-    with pytest.raises(UserError, match=rf"has no {part}/{name}; weights are to be safetensors"):
+    with pytest.raises(UserError, match=rf"has no {part}/{name}; weights must be safetensors"):
         check(settings_for(copy))
 
 
@@ -236,7 +236,10 @@ def test_a_model_of_the_hub_is_looked_at_by_its_small_files(hub):
     newest, pinned, revision, other = look(hub, *models)
     assert newest == pinned == f"found {Hub.commit}"
     assert "generators.mine.model: 'me/tiny' has no revision 'v9' on the hub" in revision
-    assert "generators.mine.model: 'me/other' is no folder here and no model on the hub" in other
+    assert (
+        "generators.mine.model: 'me/other' is neither a folder here nor a public model on the hub"
+        in other
+    )
 
 
 def test_without_network_the_hub_s_cache_is_looked_at(hub):

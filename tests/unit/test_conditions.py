@@ -62,24 +62,6 @@ def test_every_extractor_has_defaults_and_names_what_it_does_not_know():
         make_extractor("hed", {})
 
 
-@pytest.mark.parametrize(
-    ("name", "settings", "key"),
-    [
-        ("canny", {"low": 200, "high": 100}, "low"),
-        ("canny", {"thresholds": "otsu"}, "thresholds"),
-        ("openpose", {"body": False}, "body"),
-        ("openpose", {"detect_resolution": 8}, "detect_resolution"),
-        ("mediapipe_face", {"max_faces": 0}, "max_faces"),
-        ("mediapipe_face", {"min_confidence": 2}, "min_confidence"),
-        ("yolo_segmentation", {"confidence": 25}, "confidence"),
-        ("yolo_segmentation", {"image_size": 100}, "image_size"),
-    ],
-)
-def test_values_that_make_no_sense_are_named(name, settings, key):
-    with pytest.raises(UserError, match=f"{name}: .*{key}"):
-        make_extractor(name, settings)
-
-
 # canny
 
 
@@ -674,8 +656,6 @@ def test_empty_maps_are_kept_or_their_pictures_skipped(tmp_path, manifest):
     assert remade(folder, manifest, EDGES)[1] == {"c.d.png"}
     with pytest.raises(UserError, match="no edge found in any of 1 pictures(.|\n)*empty: keep"):
         extract_maps(manifest[1:2], folder, EDGES | {"empty": "skip"})
-    with pytest.raises(UserError, match="'drop' is neither keep nor skip"):
-        extract_maps(manifest, folder, EDGES | {"empty": "drop"})
 
 
 def test_maps_take_the_pictures_aspect(tmp_path, manifest):

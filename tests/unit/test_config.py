@@ -63,7 +63,7 @@ def change(config: dict, key: str, value) -> dict:
         (
             "selections.best_half",
             {"method": "band", "low": 0.75, "high": 0.25, "features": "tiny"},
-            ["selections.best_half: low (0.75) is to be below high (0.25)"],
+            ["selections.best_half: low (0.75) must be below high (0.25)"],
         ),
         (
             "selections.best_half",
@@ -78,6 +78,20 @@ def change(config: dict, key: str, value) -> dict:
         ),
         ("conditions.canny.size", [16384, 16384], ["conditions.canny.size", "178,956,970 pixels"]),
         ("conditions.canny.size", {"resolution": 32}, ["conditions.canny.size: resolution 32"]),
+        ("conditions.canny.size", [512, 500], ["conditions.canny.size"]),
+        ("conditions.canny.size", {"resolution": 512, "multiple": 12}, ["conditions.canny.size"]),
+        ("conditions.canny.thresholds", "otsu", ["conditions.canny.thresholds", "fixed, auto"]),
+        ("conditions.canny.empty", "drop", ["conditions.canny.empty", "keep, skip"]),
+        (
+            "conditions.skeletons",
+            {"extractor": "openpose", "size": [64, 64], "body": False},
+            ["conditions.skeletons: one of body, hand and face"],
+        ),
+        (
+            "conditions.masks",
+            {"extractor": "yolo_segmentation", "size": [64, 64], "image_size": 100},
+            ["conditions.masks.image_size", "multiple of 32"],
+        ),
         ("trainers.yolov8n.image_size", 640000, ["trainers.yolov8n: 16 pictures", "no machine"]),
         ("trainers.resnet.batch", 10**9, ["trainers.resnet: 1000000000 pictures", "GB"]),
         ("batch_size", 10**7, ["batch_size: 10000000 pictures", "GB"]),
@@ -109,10 +123,14 @@ def change(config: dict, key: str, value) -> dict:
         ("trainers.yolov8n.options", {"device": "0,1"}, ["'device' can't be set", "workflow's"]),
         ("trainers.yolov8n.options", {"cache": "disk"}, ["cache: disk", "ram"]),
         ("trainers.yolov8n.options", {"split": "test"}, ["'split' can't be set", "workflow's"]),
-        ("trainers.yolov8n.options", {"mosaic": 2.0}, ["mosaic: 2.0 is no number from 0 to 1"]),
-        ("trainers.yolov8n.options", {"degrees": "ten"}, ["degrees: 'ten' is no number"]),
-        ("trainers.yolov8n.options", {"close_mosaic": 0.5}, ["close_mosaic: 0.5 is no integer"]),
-        ("trainers.yolov8n.options", {"cos_lr": "yes"}, ["cos_lr: 'yes' is no true or false"]),
+        ("trainers.yolov8n.options", {"mosaic": 2.0}, ["mosaic: 2.0 is not a number from 0 to 1"]),
+        ("trainers.yolov8n.options", {"degrees": "ten"}, ["degrees: 'ten' is not a number"]),
+        (
+            "trainers.yolov8n.options",
+            {"close_mosaic": 0.5},
+            ["close_mosaic: 0.5 is not an integer"],
+        ),
+        ("trainers.yolov8n.options", {"cos_lr": "yes"}, ["cos_lr: 'yes' is not true or false"]),
         ("trainers.yolov8n.options", {"optimizer": "adamv"}, ["optimizer 'adamv'", "adamw"]),
         ("trainers.yolov8n.steps", 401, ["trainers.yolov8n.steps: 401", "multiple of 10"]),
         (

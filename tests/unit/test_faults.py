@@ -226,7 +226,7 @@ def test_a_damaged_entry_is_made_again(plan, settings, whole, tmp_path, caplog):
         path.write_bytes(content)  # in place: the image in the folder is the same file
     before = made(caplog.text)
     run(plan[:8], settings, store, tmp_path / "b")
-    assert caplog.text.count("does not verify") == 2
+    assert caplog.text.count("wrong checksum") == 2
     assert made(caplog.text) - before == 2
     run(plan[:8], settings, store, tmp_path / "a")
     for folder in ("a", "b"):

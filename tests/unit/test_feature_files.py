@@ -30,10 +30,12 @@ def test_what_was_saved_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_feature_that_is_not_finite_names_its_image(tmp_path, value):
+def test_a_feature_that_is_nan_or_infinity_names_its_image(tmp_path, value):
     features = np.zeros((4, 3), np.float32)
     features[2, 1] = value
-    with pytest.raises(UserError, match=r"f\.npy: 1 images .* a folder/2\.png"):
+    with pytest.raises(
+        UserError, match=r"f\.npy: 1 images have .* NaN or infinity: .*a folder/2\.png"
+    ):
         load_features(*save(tmp_path, features))
 
 
@@ -57,7 +59,9 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
     path, rows = save(tmp_path, np.zeros((4, 3), np.float32))
     for content in damaged(path.read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=r"f\.npy is damaged: .*\. Delete it, and the next run"):
+        with pytest.raises(
+            UserError, match=r"f\.npy is corrupt or truncated: .*\. Delete it, and the next run"
+        ):
             load_features(path, rows)
 
 

@@ -11,6 +11,7 @@ from cia.files import (
     digest_file,
     folder_fingerprint,
     read_yaml,
+    remove_strays,
     write_text,
     write_texts,
     write_yaml,
@@ -94,6 +95,19 @@ def test_many_texts_are_written_where_they_differ_and_leave_nothing_else(tmp_pat
     }
     changed = [path.name for path in folder.iterdir() if path.stat().st_mtime_ns]
     assert changed == ["c.txt"]
+
+
+def test_strays_go_and_folders_and_other_kinds_of_files_stay(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    for name in ("a.png", "old.png", ".tmp-x.png", "notes.md"):
+        (tmp_path / name).touch()
+    (tmp_path / "gone.png").symlink_to("nowhere")
+    removed = remove_strays(tmp_path, ["a.png"], ".png")
+    assert sorted(removed) == [".tmp-x.png", "gone.png", "old.png"]
+    left = ["a.png", "folder.png", "notes.md"]
+    assert sorted(os.listdir(tmp_path)) == left
+    assert remove_strays(tmp_path, ["a.png"]) == ["notes.md"]
+    assert sorted(os.listdir(tmp_path)) == left[:2]
 
 
 def test_texts_that_fail_halfway_are_whole_or_not_there(tmp_path):

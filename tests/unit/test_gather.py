@@ -28,10 +28,9 @@ def job(tmp_path, monkeypatch):
     write_table(shards[0], rows(IDS[2:], images), "shard")
     write_table(shards[1], rows(IDS[:2], images), "shard")
     write_table(tmp_path / "plan.csv", plan_of(IDS), "plan")
-    output = {name: tmp_path / f"{name}.csv" for name in ("manifest", "rejected")}
     return SimpleNamespace(
         input=SimpleNamespace(plan=tmp_path / "plan.csv", shards=shards),
-        output=SimpleNamespace(**output),
+        output=SimpleNamespace(manifest=tmp_path / "manifest.csv"),
         params=SimpleNamespace(folder=str(tmp_path / "set")),
     )
 
@@ -62,7 +61,6 @@ def test_manifest_and_captions_pair_each_image_with_its_own_prompt(job):
         assert Path(row.image).read_bytes() == b"picture of " + row.id.encode()
         caption = Path(job.params.folder) / "captions" / f"{row.id}.txt"
         assert caption.read_text(encoding="utf-8") == f"prompt of {row.id}\n"
-    assert read_table(job.output.rejected, "rejected").empty
 
 
 def test_what_the_plan_does_not_name_goes_and_nothing_else(job):

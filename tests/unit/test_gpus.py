@@ -131,7 +131,7 @@ def test_nothing_is_emptied_through_a_link_that_another_user_laid(tmp_path):
 def test_a_folder_that_is_a_link_is_refused_and_the_message_says_what_to_do(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "locks").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="locks: no folder .* set TMPDIR"):
+    with pytest.raises(UserError, match="locks: can't hold .* lock files .* set TMPDIR"):
         take_gpus(1, ["0"], tmp_path / "locks")
 
 

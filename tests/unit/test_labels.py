@@ -13,6 +13,7 @@ import label as script
 import label_generated
 from cia.errors import UserError
 from cia.files import read_yaml
+from cia.labels.lines import split_label
 from cia.labels.reading import (
     inherit_labels,
     label_parser,
@@ -66,14 +67,17 @@ def test_a_polygon_becomes_its_box():
         ("0 0.5 0.5 0.2 0.2 0.9", "5 numbers"),
         ("0", "0 numbers"),
         ("0 0.5 x 0.2 0.2", "'x' is not a number"),
-        ("0 0.5 nan 0.2 0.2", "finite"),
-        ("0 0.5 inf 0.2 0.2", "finite"),
+        ("0 0.5 nan 0.2 0.2", "'nan' is NaN or infinity"),
+        ("0 0.5 inf 0.2 0.2", "'inf' is NaN or infinity"),
         ("4 0.5 0.5 0.2 0.2", "out of range"),
         ("-1 0.5 0.5 0.2 0.2", "no class '-1'"),
         ("dog 0.5 0.5 0.2 0.2", "no class 'dog'"),
-        ("0 0.05 0.5 0.2 0.2", "sticks out"),
+        ("0 0.05 0.5 0.2 0.2", "out of bounds: sticks out"),
         ("0 0.5 0.95 0.2 0.2", "sticks out"),
-        ("0 320 240 64 64", "320 looks like pixels; divide by the picture's width and height"),
+        (
+            "0 320 240 64 64",
+            "not normalized: 320 looks like pixels; divide by the picture's width and height",
+        ),
         ("0 10 10 300 10 300 200", "300 looks like pixels"),
         ("0 0.5 0.5 0.0000009 0.2", "no area"),
         ("0 0.5 0.5 0 0.2", "no area"),
@@ -123,6 +127,15 @@ def test_a_tiny_box_keeps_its_size_for_us_and_for_32_bit_numbers(width, height, 
     assert parse_boxes(written, CLASSES).count(" ") == 4  # none sticks out, none is of no area
     center, sides = np.split(numbers.astype(np.float32), 2)
     assert np.all(center + sides / 2 > center - sides / 2)
+
+
+def test_a_label_is_split_at_every_space_and_line():
+    assert split_label("0 0.5 0.5 0.2 0.2\n\n 3\t0.1  0.1 0.1 0.1\n") == [
+        ["0", "0.5", "0.5", "0.2", "0.2"],
+        ["3", "0.1", "0.1", "0.1", "0.1"],
+    ]
+    assert split_label("7") == [["7"]]
+    assert split_label("") == split_label(" \n") == []
 
 
 def test_a_moved_tiny_box_keeps_its_size():

@@ -25,7 +25,7 @@ from cia.mixing.mixes import (
     labeled,
     require_disjoint,
     require_from_train,
-    summarize,
+    summarize_mix,
     write_mix,
 )
 from cia.quiet_ultralytics import import_ultralytics
@@ -110,7 +110,7 @@ def test_the_summary_counts_objects_by_class_and_origin(sources):
     settings = {**PLAIN, "synthetic": 3, "unit": "count", "duplicate": 2}
     entries = choose_entries(*sources, settings, seed=0)
     entries.loc[0, "label"] += "\n1 0.2 0.2 0.1 0.1"
-    found = summarize(entries, settings, 3, "detection", ["thing", "other", "unseen"])
+    found = summarize_mix(entries, settings, 3, "detection", ["thing", "other", "unseen"])
     assert found["classes"] == {
         "thing": {"real": 8, "synthetic": 3},
         "other": {"real": 1, "synthetic": 0},
@@ -118,7 +118,7 @@ def test_the_summary_counts_objects_by_class_and_origin(sources):
     }
     assert (found["train_real"], found["train_synthetic"], found["backgrounds"]) == (10, 3, 2)
     labels = entries.assign(label=["0", "1"] * (len(entries) // 2) + ["1"] * (len(entries) % 2))
-    found = summarize(labels, settings, 3, "classification", ["a", "b"])
+    found = summarize_mix(labels, settings, 3, "classification", ["a", "b"])
     assert sum(count["real"] for count in found["classes"].values()) == 10
     assert "backgrounds" not in found
 

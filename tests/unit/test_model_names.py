@@ -155,7 +155,7 @@ def test_a_single_file_is_answered_with_a_line_that_makes_a_folder_of_it(
     "content, words",
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n", "git lfs pull"),
-        (b"\x10\0\0\0\0\0\0\0no header of json", "is no safetensors file"),
+        (b"\x10\0\0\0\0\0\0\0no header of json", "is not a safetensors file"),
     ],
 )
 def test_a_single_file_that_is_none_says_so(config, tmp_path, content, words):

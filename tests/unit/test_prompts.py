@@ -66,11 +66,6 @@ def test_suffix(caption, whole):
     assert prompts({"kind": "captions", "suffix": ", sharp"}, [caption]) == [whole]
 
 
-def test_unknown_kind():
-    with pytest.raises(UserError, match="'poem' is none of fixed, captions, vocabulary"):
-        prompts({"kind": "poem"})
-
-
 def test_templates_are_filled_with_every_word_and_repeatably():
     settings = {
         "kind": "vocabulary",

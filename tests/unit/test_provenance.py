@@ -18,11 +18,11 @@ from cia.runtime.jobs import run
 from cia.runtime.provenance import (
     code_state,
     gather_records,
+    job_record,
     loaded_packages,
     machine,
     owners,
     read_records,
-    record_path,
 )
 from project import ROOT
 
@@ -96,7 +96,7 @@ def test_a_job_leaves_a_record_and_a_failed_one_none(tmp_path):
         params={"version": 3},
         resources={},
     )
-    path = record_path(job.log[0])
+    path = job_record(job.log[0])
     with pytest.raises(SystemExit):
         run(lambda job: sys.exit(1), job)
     assert not path.exists()

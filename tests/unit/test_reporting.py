@@ -38,7 +38,7 @@ from cia.reporting.arms import (
     find_baseline,
     seeds_words,
 )
-from cia.reporting.curves import Run, mean_curve
+from cia.reporting.curves import TrainingCurves, mean_curve
 from cia.reporting.extremes import extreme_rows
 from cia.reporting.histograms import bin_edges
 from cia.reporting.metrics import metric_cells, metric_rows
@@ -650,7 +650,7 @@ def test_mean_curve_is_over_steps_and_ends_with_the_shortest():
         pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [3.0, 2.0, 1.0]}),
         pd.DataFrame({"epoch": [1, 2], "train_loss": [5.0, 4.0]}),
     ]
-    runs = [Run("arm", curve, steps=8, best_epoch=1) for curve in curves]
+    runs = [TrainingCurves("arm", curve, steps=8, best_epoch=1) for curve in curves]
     steps, values = mean_curve(runs, "train_loss")
     assert steps.tolist() == [8, 16] and values.tolist() == [4.0, 3.0]
 

@@ -88,7 +88,8 @@ def test_everything_unusable_has_its_reason(tmp_path):
     assert "'.gif'" in found.pop("a.gif")
     assert "folder" in found.pop("sub.png")
     assert (
-        "a link to" in (gone := found.pop("gone.png")) and "nowhere.png, which is not there" in gone
+        "a broken link" in (gone := found.pop("gone.png"))
+        and "nowhere.png, which is missing" in gone
     )
     assert "control characters" in found.pop("new\nline.png")
     assert "UTF-8" in found.pop("caf\\udce9.png")
@@ -99,8 +100,8 @@ def test_everything_unusable_has_its_reason(tmp_path):
 @pytest.mark.parametrize(
     "damage, reason",
     [
-        (lambda png: png[:-12], "cut off"),
-        (lambda png: png[:-2], "cut off"),
+        (lambda png: png[:-12], "truncated PNG"),
+        (lambda png: png[:-2], "truncated PNG"),
         (lambda png: png[:-13] + bytes([png[-13] ^ 1]) + png[-12:], "checksum of its IDAT chunk"),
     ],
 )

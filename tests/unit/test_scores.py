@@ -78,7 +78,7 @@ def test_real_images_that_show_no_spread_are_refused():
         score_images(np.ones((5, 3)), np.zeros((4, 3)))
     with pytest.raises(UserError, match="2 real images"):
         score_images(np.eye(3)[:2], np.zeros((4, 3)))
-    with pytest.raises(UserError, match="too few, or too alike"):
+    with pytest.raises(UserError, match="too few, or too similar"):
         mahalanobis(np.eye(3)[:2], np.zeros((4, 3)))
 
 

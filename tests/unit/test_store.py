@@ -16,7 +16,7 @@ from PIL import Image
 from cia.errors import UserError
 from cia.files import digest_file
 from cia.generation import store as store_module
-from cia.generation.pruning import describe, split_entries
+from cia.generation.pruning import preview_pruning, split_entries
 from cia.generation.store import Store, place, seal_png, verify
 from cia.images import load_image, save_png
 
@@ -75,7 +75,7 @@ def test_what_is_cut_or_missing_or_of_another_key_does_not_verify(tmp_path):
     assert verify(path, KEY) is None
     path.write_bytes(b"")
     assert verify(path, KEY) is None
-    with pytest.raises(ValueError, match="not a whole PNG"):
+    with pytest.raises(ValueError, match="a truncated PNG"):
         seal_png(b"half", KEY)
 
 
@@ -113,7 +113,7 @@ def test_a_damaged_entry_is_not_taken_and_is_replaced(store, tmp_path, caplog):
     store.path(KEY).unlink()
     store.path(KEY).write_bytes(source.read_bytes()[:-1])
     assert store.take(KEY, tmp_path / "b.png") is None
-    assert "does not verify" in caplog.text and not (tmp_path / "b.png").exists()
+    assert "wrong checksum" in caplog.text and not (tmp_path / "b.png").exists()
     store.add(KEY, source)
     assert store.take(KEY, tmp_path / "b.png")
 
@@ -200,7 +200,7 @@ def test_pruning_drops_what_no_plan_needs_and_no_folder_holds(store, tmp_path):
     os.utime(half, (0, 0))
     parts = split_entries(store.entries(), {keys[0]})
     assert [[entry.key for entry in part] for part in parts] == [[keys[0]], [keys[2]], [keys[1]]]
-    text = "\n".join(describe(parts, store.folder, ["data/net"], "list.csv"))
+    text = "\n".join(preview_pruning(parts, store.folder, ["data/net"], "list.csv"))
     assert "1 images" in text and "été, a cat" in text
     assert all(store.path(key).exists() for key in keys)
     store.drop(parts.unused)

@@ -499,7 +499,7 @@ def test_a_classifier_names_the_picture_that_it_can_not_read(tmp_path):
     picture = mix / "images/train/real/2.png"
     picture.unlink()
     picture.write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"real/2\.png: not a readable picture any more"):
+    with pytest.raises(UserError, match=r"real/2\.png: the picture can't be read any more"):
         run(training(tmp_path, TIMM, mix))
 
 

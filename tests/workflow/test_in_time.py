@@ -12,7 +12,7 @@ def test_a_model_that_can_t_be_had_stops_the_run_before_any_training(project, mo
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     project.config["generators"]["tiny_canny"]["controlnet"] = "someone/no-such-model"
     output = project.snakemake("--cores", "2", fails=True)
-    assert "generators.tiny_canny.controlnet: 'someone/no-such-model' is no folder" in output
+    assert "generators.tiny_canny.controlnet: 'someone/no-such-model' is not a folder" in output
     assert "Traceback" not in output
     assert not list(project.folder.glob("results/*/*/models")), "a model is trained"
     assert not list(project.folder.glob("data/generated")), "an image is made"

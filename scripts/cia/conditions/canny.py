@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 
 from cia.conditions.likeness import edge_f1
-from cia.errors import UserError
 from cia.images import resize_image
 
 
@@ -31,14 +30,6 @@ class Canny:
     nothing: ClassVar[str] = "no edge found"
     compare: ClassVar[Callable] = staticmethod(edge_f1)
     resampling: ClassVar[str] = "lines"
-
-    def __post_init__(self) -> None:
-        if self.thresholds not in ("fixed", "auto"):
-            raise UserError(f"extractor canny: thresholds: {self.thresholds!r}, not fixed or auto")
-        if not 0 <= self.low <= self.high:
-            raise UserError(
-                f"extractor canny: 0 <= low <= high does not hold for {self.low}, {self.high}"
-            )
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]

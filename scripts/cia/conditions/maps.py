@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cia.conditions.extractors import Extractor, make_extractor
 from cia.errors import UserError
-from cia.files import digest_file
+from cia.files import digest_file, remove_strays
 from cia.images import load_image, read_png_text, save_png
 from cia.progress import Progress
 from cia.sizes import target_size
@@ -29,7 +29,7 @@ BATCH = 8
 
 
 @dataclass
-class Job:
+class WantedMap:
     """A map to have: of which picture, where, at which size; `key` says what it depends on."""
 
     id: str
@@ -75,11 +75,13 @@ def extract_maps(
         If a setting is wrong, a model can't be loaded, or every picture would be skipped.
     """
     settings = dict(settings)
-    size, skip = settings.pop("size"), _skips(settings.pop("empty", "keep"))
+    size, skip = settings.pop("size"), settings.pop("empty", "keep") == "skip"
     name = settings.pop("extractor")
     extractor = make_extractor(name, settings)
-    jobs = _jobs(manifest, Path(folder) / "images", name, extractor, size)
-    _tidy(Path(folder) / "images", jobs)
+    images = Path(folder) / "images"
+    jobs = _jobs(manifest, images, name, extractor, size)
+    images.mkdir(parents=True, exist_ok=True)
+    remove_strays(images, [job.path.name for job in jobs])
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(_look, jobs))
         _make([job for job in jobs if job.found is None], extractor, pool)
@@ -96,15 +98,9 @@ def extract_maps(
     return rows, rejected
 
 
-def _skips(empty: str) -> bool:
-    if empty not in ("keep", "skip"):
-        raise UserError(f"empty: {empty!r} is neither keep nor skip")
-    return empty == "skip"
-
-
 def _jobs(
     manifest: "pd.DataFrame", folder: Path, name: str, extractor: Extractor, size: Any
-) -> list[Job]:
+) -> list[WantedMap]:
     files = {path.name: digest_file(path) for path in extractor.weights()}
     basis = {"extractor": name, "settings": asdict(extractor), "files": files}
     basis["version"] = STAGE["condition"]
@@ -115,20 +111,11 @@ def _jobs(
         key = hashlib.sha256(text.encode()).hexdigest()
         shape = (row.width, row.height)
         path = folder / f"{row.id}.png"
-        jobs.append(Job(row.id, row.image, row.sha256, shape, path, target, key))
+        jobs.append(WantedMap(row.id, row.image, row.sha256, shape, path, target, key))
     return jobs
 
 
-def _tidy(folder: Path, jobs: list[Job]) -> None:
-    """Delete maps of pictures that are no more, and what a killed run left half-written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = {job.path.name for job in jobs}
-    for path in folder.iterdir():
-        if path.name not in wanted and path.is_file():
-            path.unlink()
-
-
-def _look(job: Job) -> None:
+def _look(job: WantedMap) -> None:
     """Read from an existing map, if it is the right one, how much it shows."""
     if job.path.is_file():
         text = read_png_text(job.path)
@@ -136,7 +123,7 @@ def _look(job: Job) -> None:
             job.found = int(text["found"])
 
 
-def _make(jobs: list[Job], extractor: Extractor, pool: ThreadPoolExecutor) -> None:
+def _make(jobs: list[WantedMap], extractor: Extractor, pool: ThreadPoolExecutor) -> None:
     progress = Progress(len(jobs), "condition maps")
     for batch in _batches(jobs):
         pictures = list(pool.map(load_image, [job.image for job in batch]))
@@ -145,7 +132,7 @@ def _make(jobs: list[Job], extractor: Extractor, pool: ThreadPoolExecutor) -> No
         progress.add(len(batch))
 
 
-def _batches(jobs: list[Job]) -> Iterator[list[Job]]:
+def _batches(jobs: list[WantedMap]) -> Iterator[list[WantedMap]]:
     """Group by the pictures' size: models pad the pictures of a batch to the largest."""
     for _, group in groupby(sorted(jobs, key=lambda job: job.shape), lambda job: job.shape):
         alike = list(group)
@@ -153,12 +140,12 @@ def _batches(jobs: list[Job]) -> Iterator[list[Job]]:
             yield alike[start : start + BATCH]
 
 
-def _save(job: Job, result: tuple["np.ndarray", int]) -> None:
+def _save(job: WantedMap, result: tuple["np.ndarray", int]) -> None:
     image, job.found = result
     save_png(job.path, image, {"condition_key": job.key, "found": str(job.found)})
 
 
-def _row(job: Job) -> dict:
+def _row(job: WantedMap) -> dict:
     return {
         "id": job.id,
         "image": job.path.as_posix(),

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cia.conditions.likeness import keypoint_closeness
-from cia.errors import UserError
 
 
 @dataclass
@@ -39,14 +38,6 @@ class MediapipeFace:
     nothing: ClassVar[str] = "no face found (or none of at least min_face_size pixels)"
     compare: ClassVar[Callable] = staticmethod(keypoint_closeness)
     resampling: ClassVar[str] = "linear"
-
-    def __post_init__(self) -> None:
-        if self.max_faces < 1:
-            raise UserError(f"extractor mediapipe_face: max_faces: {self.max_faces}, not >= 1")
-        if not 0 <= self.min_confidence <= 1:
-            raise UserError(
-                f"extractor mediapipe_face: min_confidence: {self.min_confidence}, not in 0 to 1"
-            )
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]

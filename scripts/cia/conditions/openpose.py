@@ -10,7 +10,6 @@ import numpy as np
 
 from cia.conditions.likeness import keypoint_closeness
 from cia.conditions.weights import device, explained, find_file, local_files
-from cia.errors import UserError
 from cia.images import resize_image
 
 _FILES = {
@@ -49,12 +48,6 @@ class Openpose:
     nothing: ClassVar[str] = "no person found"
     compare: ClassVar[Callable] = staticmethod(keypoint_closeness)
     resampling: ClassVar[str] = "linear"
-
-    def __post_init__(self) -> None:
-        if not (self.body or self.hand or self.face):
-            raise UserError("extractor openpose: one of body, hand and face must be true")
-        if self.detect_resolution < 64:
-            raise UserError(f"extractor openpose: detect_resolution: {self.detect_resolution} < 64")
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]

@@ -22,8 +22,8 @@ def explained(model: str, what: str) -> Iterator[None]:
     except pickle.UnpicklingError as error:
         raise UserError(
             f"extractor {what}: can't load model {model!r}: its file holds more than weights "
-            "(a pickle that would run code) or is damaged; take it from its publisher again, or "
-            "another one."
+            "(a pickle that would run code) or is corrupt; download it again, or set `model` to "
+            "another one"
         ) from error
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError) as error:
         raise UserError(

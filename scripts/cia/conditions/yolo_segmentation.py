@@ -53,16 +53,6 @@ class YoloSegmentation:
     compare: ClassVar[Callable] = staticmethod(mean_iou)
     resampling: ClassVar[str] = "nearest"
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.confidence <= 1:
-            raise UserError(
-                f"extractor yolo_segmentation: confidence: {self.confidence}, not in 0 to 1"
-            )
-        if self.image_size < 32 or self.image_size % 32:
-            raise UserError(
-                f"extractor yolo_segmentation: image_size: {self.image_size}, not a multiple of 32"
-            )
-
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]
     ) -> list[tuple[np.ndarray, int]]:

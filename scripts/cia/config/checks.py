@@ -86,8 +86,8 @@ def _check_node(path: str | Path, node: yaml.Node, above: tuple, seen: set[int])
     line = node.start_mark.line + 1
     if any(node is other for other in above):
         raise UserError(
-            f"{path}, line {line}: what begins here holds an alias (*name) of itself, which has no "
-            "end. Write out what the alias is to stand for."
+            f"{path}, line {line}: what begins here holds an alias (*name) of itself, which "
+            "never ends. Write out what the alias stands for."
         )
     if id(node) in seen or isinstance(node, yaml.ScalarNode):
         return

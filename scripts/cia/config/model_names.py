@@ -34,9 +34,9 @@ OPTIMIZERS = ("auto", "sgd", "musgd", "adam", "adamax", "adamw", "nadam", "radam
 """Those of ultralytics' trainer, which takes them in any case of letters."""
 
 _KINDS = {
-    "number": "number",
-    "share": "number from 0 to 1",
-    "integer": "integer",
+    "number": "a number",
+    "share": "a number from 0 to 1",
+    "integer": "an integer",
     "boolean": "true or false",
 }
 _IS_OF_KIND: dict[str, Callable[[Any], bool]] = {
@@ -160,7 +160,7 @@ def _option(name: str, value: Any) -> str | None:
     if name in known("options"):
         kind = "".join(known("options")[name])
         unfit = kind and not _IS_OF_KIND[kind](value)
-        return f"{name}: {value!r} is no {_KINDS[kind]}" if unfit else None
+        return f"{name}: {value!r} is not {_KINDS[kind]}" if unfit else None
     return f"ultralytics' train has no argument {name!r}{suggest(name, known('options'), most=3)}"
 
 
@@ -174,7 +174,7 @@ def _detector(name: str) -> str | None:
         return None
     if not name.endswith(".yaml"):
         return (
-            f"there is no file {name!r}{_home(name)}; it is to be a model of ultralytics, like "
+            f"there is no file {name!r}{_home(name)}; it must be a model of ultralytics, like "
             "yolov8n.yaml (trained from scratch), or an existing file of weights. For pretrained "
             "weights download, say, yolov8n.pt from the ultralytics releases and give its path"
         )
@@ -227,7 +227,7 @@ def _feature_weights(entry: dict) -> str | None:
     if entry["model"] == "vit":
         return _folder(weights, "config.json")
     if entry["model"] == "inception" and Path(weights).name != INCEPTION_FILE:
-        return f"{weights!r} is to be a file of the name {INCEPTION_FILE}"
+        return f"{weights!r} must be a file named {INCEPTION_FILE}"
     return _file(weights) if entry["model"].startswith(("inception", "timm:")) else None
 
 
@@ -241,7 +241,7 @@ def _folder(name: str, file: str | Path = ".") -> str | None:
         there = Path(name, file)
         return None if there.exists() else f"{there} does not exist; a model in this layout has one"
     if Path(name).is_file() or Path(name).suffix in _WEIGHTS:
-        return f"{name!r} is a file's name; it is to be a folder or a hub id (owner/name)"
+        return f"{name!r} is a file's name; it must be a folder or a hub id (owner/name)"
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         return f"there is no folder {name!r}{_home(name)} (a hub id is owner/name)"
     if not _HUB_ID.fullmatch(name):

@@ -78,8 +78,8 @@ def _judge_errors(config: dict, name: str, judge: dict) -> Iterator[str]:
     yield from _unknown(config, f"judges.{name}.mix", "mixes", judge)
     if config["mixes"].get(judge["mix"], {}).get("synthetic"):
         yield (
-            f"judges.{name}.mix: {judge['mix']!r} has synthetic images; a judge of labels is to "
-            "have seen real ones alone"
+            f"judges.{name}.mix: {judge['mix']!r} has synthetic images; a judge of labels must "
+            "be trained on real ones alone"
         )
 
 

@@ -44,7 +44,7 @@ def value_errors(config: dict) -> Iterator[str]:
         steps = trainer["steps"] or 0
         if steps > LOOKS and steps % LOOKS:
             near = f"{steps - steps % LOOKS} or {steps + LOOKS - steps % LOOKS}"
-            yield f"trainers.{name}.steps: {steps} is to be a multiple of {LOOKS}, say {near}"
+            yield f"trainers.{name}.steps: {steps} must be a multiple of {LOOKS}, say {near}"
     for name, prompts in config["prompts"].items():
         try:
             check_prompts(prompts)
@@ -54,7 +54,7 @@ def value_errors(config: dict) -> Iterator[str]:
 
 def _not_finite(value: Any, key: str) -> Iterator[str]:
     if isinstance(value, float) and not math.isfinite(value):
-        yield f"{key}: {'NaN' if math.isnan(value) else 'infinity'} is no value for a setting"
+        yield f"{key}: {'NaN' if math.isnan(value) else 'infinity'} can't be the value of a setting"
     items = value.items() if isinstance(value, dict) else ()
     for name, entry in enumerate(value) if isinstance(value, list) else items:
         yield from _not_finite(entry, f"{key}.{name}".removeprefix("."))
@@ -67,12 +67,12 @@ def _reversed(config: dict) -> Iterator[str]:
             yield f"{key}: the smallest ({low:g}) is above the largest ({high:g})"
     for name, entry in config["generators"].items():
         if entry["control_guidance_start"] >= entry["control_guidance_end"]:
-            yield f"generators.{name}: control_guidance_start is to be below control_guidance_end"
+            yield f"generators.{name}: control_guidance_start must be below control_guidance_end"
     for name, entry in config["selections"].items():
         for key, step in _steps(f"selections.{name}", entry):
             if step["method"] == "band" and step["low"] >= step["high"]:
                 yield (
-                    f"{key}: low ({step['low']:g}) is to be below high ({step['high']:g}); a band "
+                    f"{key}: low ({step['low']:g}) must be below high ({step['high']:g}); a band "
                     "from the best quarter to the worst one has low 0.25 and high 0.75"
                 )
 
@@ -157,4 +157,4 @@ def _shared_files(features: dict) -> Iterator[str]:
 def _edged(key: str, names: list[str]) -> Iterator[str]:
     for index, name in enumerate(names):
         if name != name.strip() or not name.isprintable():
-            yield f"{key}.{index}: {name!r} has a line break, or a space at an end; take it away"
+            yield f"{key}.{index}: {name!r} has a line break, or a space at an end; remove it"

@@ -12,6 +12,7 @@ from cia.evidence.arms import StudyArm
 from cia.evidence.resampling import accuracy, mean_average_precision, read_predictions
 from cia.feature_files import load_features
 from cia.files import read_yaml
+from cia.labels.lines import split_label
 from cia.metrics.comparing import metric_values
 from cia.scores.proximity import copy_synthetic
 from cia.shares import count_of_ratio
@@ -51,10 +52,12 @@ def read_truth(mix: str | Path, labels: str | Path) -> tuple[list[str], pd.DataF
     """
     test = read_table(mix, "mixed").query("split == 'test'")[["id", "image"]]
     table = test.merge(read_table(labels, "labels"), on="id", validate="one_to_one")
-    lines = table.assign(line=table["label"].str.split("\n")).explode("line")
-    lines = lines[lines["line"] != ""].drop_duplicates(["image", "line"])  # as ultralytics does
-    classes = lines["line"].str.split().str[0].astype(int)
-    truth = pd.DataFrame({"image": lines["image"], "class": classes}).reset_index(drop=True)
+    rows = [
+        (image, fields[0])
+        for image, label in zip(table["image"], table["label"], strict=True)
+        for fields in dict.fromkeys(map(tuple, split_label(label)))  # once, as ultralytics does
+    ]
+    truth = pd.DataFrame(rows, columns=["image", "class"]).astype({"class": int})
     return test["image"].tolist(), truth
 
 

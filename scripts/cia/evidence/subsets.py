@@ -1,9 +1,8 @@
 """Subsets: draws of real training images, each contained in the larger ones of the same draw."""
 
-import hashlib
-
 import pandas as pd
 
+from cia import draws
 from cia.errors import UserError
 
 
@@ -45,14 +44,9 @@ def draw_subset(
             f"{real} real training images are asked for, but {dataset!r} has "
             f"{len(stock)} with a label. Lower `real` (2N counts, too) or `curve`."
         )
-    stock["draw"] = [_hash(draw, id_) for id_ in stock["id"]]
+    stock["draw"] = [draws.digest("cia-subset", draw, id_) for id_ in stock["id"]]
     stock = stock.sort_values("draw")
     if task == "classification":
         stock = stock.assign(turn=stock.groupby("label").cumcount()).sort_values(["turn", "draw"])
     drawn = set(stock["id"].head(real))
     return manifest[manifest["id"].isin(drawn)], labels[labels["id"].isin(drawn)]
-
-
-def _hash(draw: int, id_: str) -> bytes:
-    text = f"{draw}\0{id_}".encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(text, digest_size=16, person=b"cia-subset").digest()

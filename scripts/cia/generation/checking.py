@@ -113,7 +113,7 @@ def _require_family(pipeline: Any, kind: type, controlnet: Repository) -> None:
         wanted = next((one.__name__ for one in fitting if "Multi" not in one.__name__), "another")
         raise UserError(
             f"{controlnet.key}: {controlnet.name!r} is a {kind.__name__}, but {pipeline.__name__} "
-            f"takes a {wanted}; model and ControlNet are to be of one family"
+            f"takes a {wanted}; model and ControlNet must be of one family"
         )
 
 
@@ -131,7 +131,7 @@ def _require_shapes(
             raise UserError(
                 f"{controlnet.key}: {controlnet.name!r} was made for another model than "
                 f"{model.name!r}: its {name} is {ours}, the model's {theirs}. Model and ControlNet "
-                "are to be of one family (SD 1.5 with SD 1.5, SDXL with SDXL, ...)"
+                "must be of one family (SD 1.5 with SD 1.5, SDXL with SDXL, ...)"
             )
     channels = network.get("conditioning_channels", _MAP_CHANNELS)
     if channels != _MAP_CHANNELS:

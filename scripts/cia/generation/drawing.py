@@ -194,7 +194,7 @@ def _paint_missing(
             progress.add(len(batch))
             made += len(batch)
     taken = len(rows) - made
-    logger.info("%d images made, %d taken from another run as it made them", made, taken)
+    logger.info("%d images made, %d taken from the store while another run made them", made, taken)
 
 
 def image_keys(
@@ -384,7 +384,7 @@ class Painter:
         bad = [row.id for row, ok in zip(rows, fine, strict=True) if not ok]
         if bad:
             raise UserError(
-                f"{', '.join(dict.fromkeys(bad))}: the picture holds values that are no numbers "
+                f"{', '.join(dict.fromkeys(bad))}: the picture holds NaN or infinity "
                 f"(an overflow in {self.pipe.dtype}); set {self.key}.dtype to bfloat16 or float32"
             )
 

@@ -1,7 +1,6 @@
 """One image set from its shards, and nothing in its folder that the plan does not name."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -62,16 +61,3 @@ def write_captions(manifest: pd.DataFrame, folder: Path) -> int:
     names = (f"{id_}.txt" for id_ in manifest["id"])
     texts = (f"{caption}\n" for caption in manifest["caption"])
     return write_texts(folder, zip(names, texts, strict=True))
-
-
-def remove_others(ids: Iterable[str], folder: Path, suffix: str) -> list[str]:
-    """Remove the files with that suffix that belong to none of the ids; return their names.
-
-    Among them are the halves that a killed job left behind.
-    """
-    wanted = {f"{id_}{suffix}" for id_ in ids}
-    names = sorted(name for name in os.listdir(folder) if name.endswith(suffix))
-    removed = [name for name in names if name not in wanted]
-    for name in removed:
-        (folder / name).unlink()
-    return removed

@@ -241,7 +241,7 @@ def _folder(
         folder = Path(fetch(name, revision))
     except Exception as error:  # the hub's client raises many kinds, of several libraries
         raise UserError(
-            f"{key}: {name!r} is no folder here, and could not be had from the hub "
+            f"{key}: {name!r} is not a folder here, and can't be downloaded from the hub "
             f"({first_line(error)}). Without network, download the model elsewhere and set "
             f"{key} to its folder"
         ) from error
@@ -253,8 +253,8 @@ def _load(loader: Any, model: ModelFiles, key: str, options: dict) -> Any:
         return loader.from_pretrained(model.folder, **options)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"{key}: {model.name!r} can't be loaded ({first_line(error)}). It is to be a model in "
-            "diffusers' layout with safetensors weights, and model and ControlNet are to be of "
+            f"{key}: {model.name!r} can't be loaded ({first_line(error)}). It must be a model in "
+            "diffusers' layout with safetensors weights, and model and ControlNet must be of "
             "one family"
         ) from error
 
@@ -276,8 +276,8 @@ def controlnet_class(name: str, config: dict, key: str) -> type:
     kind = config.get("_class_name", "")
     if "ControlNet" not in kind or "Union" in kind or not hasattr(diffusers, kind):
         raise UserError(
-            f"{key}: {name!r} holds a {kind or 'model without class'}; it is "
-            "to be a ControlNet of diffusers for one kind of condition (ControlNetModel, "
+            f"{key}: {name!r} holds a {kind or 'model without class'}; it "
+            "must be a ControlNet of diffusers for one kind of condition (ControlNetModel, "
             "SD3ControlNetModel, FluxControlNetModel, ...)"
         )
     return getattr(diffusers, kind)

@@ -36,7 +36,7 @@ def split_entries(entries: Iterable[Entry], needed: set[str]) -> Parts:
     return parts
 
 
-def describe(parts: Parts, folder: Path, sets: list[str], listing: str) -> Iterator[str]:
+def preview_pruning(parts: Parts, folder: Path, sets: list[str], listing: str) -> Iterator[str]:
     """Yield the lines that tell a person what would be dropped, and whose plans say so."""
     few = ", ".join(sets[:SHOWN]) + (f" and {len(sets) - SHOWN} more" if sets[SHOWN:] else "")
     yield f"{folder}: {_sum(parts.needed)} are needed by the plans of this configuration ({few})"

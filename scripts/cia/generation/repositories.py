@@ -59,7 +59,7 @@ class Repository:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise UserError(f"{self.key}: {path} is no JSON: {error}") from error
+            raise UserError(f"{self.key}: {path}: not valid JSON: {error}") from error
 
     def require_weights(self, folder: str, stem: str) -> None:
         """Raise a `UserError` unless there are safetensors weights, whole as far as can be seen.
@@ -80,7 +80,7 @@ class Repository:
         if missing := sorted(parts - self.files):
             others = sorted(name for name in self.files if PurePosixPath(name).match(f"{folder}/*"))
             raise UserError(
-                f"{self.key}: {self.name!r} has no {', '.join(missing[:3])}; weights are to be "
+                f"{self.key}: {self.name!r} has no {', '.join(missing[:3])}; weights must be "
                 f"safetensors, which run no code (there: {', '.join(others[:8]) or 'nothing'})"
             )
         for path in (self.folder / name for name in sorted(parts)):
@@ -129,15 +129,17 @@ def _fetch(name: str, file: str, revision: str | None, key: str) -> Path:
             f"https://huggingface.co/{name} and set HF_TOKEN to your token (or: hf auth login)"
         )
     except errors.RepositoryNotFoundError:
-        advice = "is no folder here and no model on the hub; or a private one, which wants HF_TOKEN"
+        advice = (
+            "is neither a folder here nor a public model on the hub; a private one needs HF_TOKEN"
+        )
     except errors.RevisionNotFoundError:
         advice = f"has no revision {revision!r} on the hub"
     except errors.RemoteEntryNotFoundError:
         advice = f"has no {file} on the hub{at}; a diffusers model has one"
     except Exception as error:  # the hub's client raises many kinds, of several libraries
         advice = (
-            f"is no folder here, and could not be had from the hub ({first_line(error)}). Without "
-            f"network, download the model elsewhere and set {key} to its folder"
+            f"is not a folder here, and can't be downloaded from the hub ({first_line(error)}). "
+            f"Without network, download the model elsewhere and set {key} to its folder"
         )
     raise UserError(f"{key}: {name!r} {advice}")
 

@@ -53,7 +53,7 @@ class Entry(NamedTuple):
 def seal_png(content: bytes, key: str) -> bytes:
     """Return a PNG file's bytes with a last text chunk: the key, and a digest of all before it."""
     if not content.endswith(_END):
-        raise ValueError("not a whole PNG file")
+        raise ValueError("a truncated PNG file")
     body = content[: -len(_END)]
     return body + _seal(body, key) + _END
 
@@ -94,7 +94,10 @@ class Store:
         if digest is None:
             if path.exists() and key not in self._unsound:
                 self._unsound.add(key)
-                logger.warning("%s does not verify; the image is made again", path)
+                logger.warning(
+                    "%s: wrong checksum (corrupt, truncated or edited); the image is made again",
+                    path,
+                )
             return None
         try:
             place(path, target)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from cia.judging.cases import Case
+from cia.labels.lines import split_label
 
 MATCH = 0.5
 """Intersection over union from which a found box is a labelled one's."""
@@ -37,17 +38,11 @@ def judge(case: Case, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
         settings["weights"], settings["trainer"], paths, settings["confidence"], case.threads
     )
     rows = [
-        match_boxes(parse(label), boxes)
+        match_boxes(np.array(split_label(label), dtype=np.float64).reshape(-1, 5), boxes)
         for label, boxes in zip(case.images["label"], found, strict=True)
     ]
     recall, iou, extra = np.array(rows, dtype=np.float64).T
     return {"label_recall": recall, "label_iou": iou, "extra_objects": extra}
-
-
-def parse(label: str) -> np.ndarray:
-    """Return the boxes of a label (class, cx, cy, w, h), float64, shape (n, 5)."""
-    lines = [line.split() for line in label.splitlines() if line.strip()]
-    return np.array(lines, dtype=np.float64).reshape(-1, 5)
 
 
 def match_boxes(labelled: np.ndarray, found: np.ndarray) -> tuple[float, float, int]:

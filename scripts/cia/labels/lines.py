@@ -78,12 +78,13 @@ class LineReader:
         kind = self._kind(values)
         if max(values) > _PIXELS:
             raise ValueError(
-                f"{max(values):g} looks like pixels; divide by the picture's width and height"
+                f"coordinates are not normalized: {max(values):g} looks like pixels; divide by the "
+                "picture's width and height"
             )
         sides = _around(values) if kind == POLYGON else _of_center(values)
         left, top, right, bottom = _inside(sides)
         if round(min(right - left, bottom - top), _EXACT) < LEAST_SIDE:
-            what = "polygon" if kind == POLYGON else "box"
+            what = "polygon" if kind == POLYGON else "bounding box"
             raise ValueError(
                 f"a {what} of no area (width {right - left:g}, height {bottom - top:g}; "
                 f"{LEAST_SIDE:g} is the least)"
@@ -145,6 +146,11 @@ class LineReader:
         )
 
 
+def split_label(label: str) -> list[list[str]]:
+    """Return the fields of each line of a checked label, class index first; none for no object."""
+    return [fields for line in label.splitlines() if (fields := line.split())]
+
+
 def box_line(index: str | int, center: Sequence[float], sides: Sequence[float]) -> str:
     """Return the YOLO line of a box: 6 decimals, and more where its side would lose by them.
 
@@ -168,7 +174,7 @@ def _decimals(side: float) -> int:
 def _of_center(values: Sequence[float]) -> Box:
     cx, cy, width, height = values[:4]
     if width <= 0 or height <= 0:
-        raise ValueError(f"a box of no area (width {width:g}, height {height:g})")
+        raise ValueError(f"a bounding box of no area (width {width:g}, height {height:g})")
     return cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
 
 
@@ -180,7 +186,9 @@ def _around(values: Sequence[float]) -> Box:
 def _inside(sides: Box) -> Iterator[float]:
     if any(not -TOLERANCE <= side <= 1 + TOLERANCE for side in sides):
         numbers = ", ".join(f"{value:g}" for value in sides)
-        raise ValueError(f"sticks out of the picture (left, top, right, bottom: {numbers})")
+        raise ValueError(
+            f"out of bounds: sticks out of the picture (left, top, right, bottom: {numbers})"
+        )
     return (min(max(side, 0.0), 1.0) for side in sides)
 
 

@@ -5,7 +5,6 @@ Boxes are YOLO's, `class cx cy w h`, normalized to the picture's upright width a
 
 import logging
 import math
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cia.errors import UserError
-from cia.files import write_texts
-from cia.labels.lines import KEYPOINTS, POLYGON, LineReader, box_line
+from cia.files import remove_strays, write_texts
+from cia.labels.lines import KEYPOINTS, POLYGON, LineReader, box_line, split_label
 from cia.scanning import expected_layout, printable, read_text
 
 if TYPE_CHECKING:
@@ -222,7 +221,7 @@ def summarize_labels(labels: Labels, task: str, classes: Sequence[str]) -> dict:
         than their box).
     """
     texts = [row["label"] for row in labels.rows]
-    counts = Counter(line.split()[0] for text in texts for line in text.splitlines())
+    counts = Counter(fields[0] for text in texts for fields in split_label(text))
     numbers = {"pictures": len(texts)}
     numbers["classes"] = {name: counts[str(index)] for index, name in enumerate(classes)}
     if task == "detection":
@@ -267,7 +266,7 @@ def name_objects(labels: "pd.DataFrame", classes: Sequence[str]) -> dict[str, li
     """
     named = {}
     for id_, label in zip(labels["id"], labels["label"], strict=True):
-        boxes = [line.split() for line in label.splitlines()]
+        boxes = split_label(label)
         boxes.sort(key=lambda fields: [float(number) for number in fields[1:3]])
         named[id_] = [classes[int(fields[0])] for fields in boxes]
     return named
@@ -281,17 +280,14 @@ def write_label_files(folder: str | Path, rows: Iterable[Mapping[str, str]]) -> 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {f"{row['id']}.txt": row["label"] + "\n" * bool(row["label"]) for row in rows}
-    for name in os.listdir(folder):
-        if name.endswith(".txt") and name not in wanted:
-            os.unlink(folder / name)
+    remove_strays(folder, wanted, ".txt")
     write_texts(folder, wanted.items())
 
 
 def read_objects(label: str, size: tuple[int, int]) -> Objects:
     """Return the objects of checked YOLO lines, in a picture of that width and height."""
     objects = []
-    for line in label.splitlines():
-        index, *numbers = line.split()
+    for index, *numbers in split_label(label):
         cx, cy, width, height = map(float, numbers)
         sides = cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
         box = tuple(
@@ -338,7 +334,7 @@ def _numbers(words: Sequence[str]) -> list[float]:
         except ValueError:
             raise ValueError(f"{word!r} is not a number") from None
         if not math.isfinite(values[-1]):
-            raise ValueError(f"{word!r} is not a finite number")
+            raise ValueError(f"{word!r} is NaN or infinity")
     return values
 
 
@@ -398,10 +394,10 @@ def list_objects(manifest: "pd.DataFrame", labels: "pd.DataFrame") -> "pd.DataFr
 
     images = dict(zip(manifest["id"], manifest["image"], strict=True))
     rows = [
-        (id_, images[id_], number, *line.split())
+        (id_, images[id_], number, *fields)
         for id_, label in zip(labels["id"], labels["label"], strict=True)
         if id_ in images
-        for number, line in enumerate(filter(str.strip, label.splitlines()))
+        for number, fields in enumerate(split_label(label))
     ]
     names = ["id", "image", "object", "class", "cx", "cy", "w", "h"]
     boxes = dict.fromkeys(("cx", "cy", "w", "h"), "float64")

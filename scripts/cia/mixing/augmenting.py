@@ -1,6 +1,5 @@
 """Classical augmentation, the control that synthetic images have to beat."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from cia import draws
 from cia.files import digest_file
 from cia.images import load_image, save_png
 from cia.labels.reading import read_objects, write_objects
@@ -99,7 +99,7 @@ def augment(pixels: np.ndarray, boxes: str, settings: dict, key: tuple) -> tuple
         ),
     }
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_seed(key))
+        torch.manual_seed(draws.number("cia-classical", *key, size=8, byteorder="little") >> 1)
         moved = _transform(settings, _border_color(pixels))(sample)
     boxes = [_box_inside(points, (width, height)) for points in moved["points"].numpy()]
     left = [(index, box) for (index, _), box in zip(objects, boxes, strict=True) if box]
@@ -157,9 +157,3 @@ def _box_inside(points: np.ndarray, size: tuple[int, int]) -> tuple[float, ...] 
 def _border_color(pixels: np.ndarray) -> list[float]:
     border = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
     return np.median(np.concatenate(border), axis=0).tolist()
-
-
-def _seed(key: tuple) -> int:
-    text = "\0".join(map(str, key)).encode("utf-8", "surrogateescape")
-    digest = hashlib.blake2b(text, digest_size=8, person=b"cia-classical").digest()
-    return int.from_bytes(digest, "little") >> 1

@@ -12,9 +12,11 @@ from pathlib import Path
 import pandas as pd
 from PIL import ExifTags, Image
 
+from cia import draws
 from cia.errors import UserError
 from cia.files import link_file, write_text, write_texts, write_yaml
 from cia.images import PNG_SIGNATURE, load_image, orientation, save_png
+from cia.labels.lines import split_label
 from cia.remedies import command
 from cia.shares import count_of_ratio
 from cia.tables import COLUMNS, write_table
@@ -209,7 +211,7 @@ def require_from_train(synthetic: pd.DataFrame, sources: pd.DataFrame, train: pd
         )
 
 
-def summarize(
+def summarize_mix(
     entries: pd.DataFrame, settings: dict, asked: int, task: str, classes: Sequence[str]
 ) -> dict:
     """Return the numbers of a training set: entries by split and origin, and what was asked.
@@ -219,9 +221,9 @@ def summarize(
     """
     train = entries[entries["split"] == "train"]
     objects = Counter(
-        (int(line.split(maxsplit=1)[0]), origin)
+        (int(fields[0]), origin)
         for label, origin in zip(train["label"], train["origin"], strict=True)
-        for line in label.splitlines()
+        for fields in split_label(label)
     )
     origins = ["real", "synthetic"] + ["classical"] * ("classical" in set(train["origin"]))
     counts = entries["split"].value_counts()
@@ -276,8 +278,7 @@ def _make_room(real: pd.DataFrame, places: int, seed: int) -> pd.DataFrame:
             f"keep_training_size can't replace {places} of {len(real)} real training "
             "entries; lower `synthetic`, or set keep_training_size: false."
         )
-    keys = [f"{row.id}\0{row.Index[0]}" for row in real.itertuples()]
-    order = sorted(range(len(real)), key=lambda row: _draw(seed, keys[row]))
+    order = draws.order("cia-mix", ((seed, row.id, row.Index[0]) for row in real.itertuples()))
     return real.iloc[sorted(order[places:])]
 
 
@@ -331,7 +332,7 @@ def _is_read_otherwise(path: str) -> bool:
     if upright and _is_plain_png(content):
         return False
     with Image.open(path) as image:
-        open_ended = image.format in _JPEGS and _last_bytes(path, 2) != b"\xff\xd9"
+        open_ended = image.format in _JPEGS and _last_two_bytes(path) != b"\xff\xd9"
         packed = image.format == "TIFF" and image.info.get("compression") not in _TIFF_COMPRESSIONS
         odd = image.has_transparency_data or image.mode in ("I", "F", "LAB")
         if open_ended or packed or odd:
@@ -369,9 +370,9 @@ def _opencv_turns(image: Image.Image, path: str) -> bool:
     return first.startswith(b"Exif\0\0") and any(entry in first for entry in entries)
 
 
-def _last_bytes(path: str, count: int) -> bytes:
+def _last_two_bytes(path: str) -> bytes:
     with open(path, "rb") as file:
-        file.seek(-count, os.SEEK_END)
+        file.seek(-2, os.SEEK_END)
         return file.read()
 
 
@@ -380,7 +381,3 @@ def _link(source: str, target: str) -> None:
         link_file(source, target)
     except OSError:  # another file system, or one without hard links
         shutil.copy2(source, target)
-
-
-def _draw(seed: int, id_: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\0{id_}".encode(), digest_size=16, person=b"cia-mix").digest()

@@ -1,12 +1,12 @@
 """The plan: one row per synthetic image to make, with all that decides how it looks."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from cia import draws
 from cia.errors import UserError
 from cia.planning.prompts import make_prompts
 from cia.remedies import command
@@ -98,7 +98,7 @@ def image_seed(seed: int, source: str, variant: int) -> int:
     It depends on the configured seed, the real image's id and the variant, so it is the same
     whatever else is in the plan.
     """
-    return _number(f"{seed}\0{source}\0{variant}", b"cia-image", 4)
+    return draws.number("cia-image", seed, source, variant, size=4)
 
 
 def shard_of(ids: Sequence[str], count: int) -> np.ndarray:
@@ -109,13 +109,8 @@ def shard_of(ids: Sequence[str], count: int) -> np.ndarray:
     numpy.ndarray
         int64, shape (len(ids),).
     """
-    shards = (_number(id_, b"cia-shard", 8) % count for id_ in ids)
+    shards = (draws.number("cia-shard", id_, size=8) % count for id_ in ids)
     return np.fromiter(shards, dtype=np.int64, count=len(ids))
-
-
-def _number(text: str, purpose: bytes, size: int) -> int:
-    digest = hashlib.blake2b(text.encode(), digest_size=size, person=purpose).digest()
-    return int.from_bytes(digest, "big")
 
 
 def _one_per_variant(conditions: pd.DataFrame, variants: int) -> pd.DataFrame:

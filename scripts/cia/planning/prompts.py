@@ -4,7 +4,6 @@ Choices are drawn from a hash of the configured seed, the image's id and the var
 does not depend on which other images there are.
 """
 
-import hashlib
 import logging
 import re
 import string
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from cia import draws
 from cia.errors import UserError, about
 
 logger = logging.getLogger("cia")
@@ -86,21 +86,15 @@ def make_prompts(
     """
     finish = _finisher(settings.get("suffix", ""))
     with about(key):
-        prompts = _writer(settings)(settings, ids, captions, variants, seed, objects, key)
+        write = _WRITERS[settings["kind"]]
+        prompts = write(settings, ids, captions, variants, seed, objects, key)
         return [finish(prompt) for prompt in prompts]
 
 
 def check_prompts(settings: dict) -> None:
     """Raise a `UserError` if the settings contradict themselves, whatever the images."""
-    _writer(settings)
     if settings["kind"] == "vocabulary":
         Vocabulary(settings)
-
-
-def _writer(settings: dict) -> Callable[..., Iterator[str]]:
-    if settings["kind"] not in _WRITERS:
-        raise UserError(f"kind {settings['kind']!r} is none of {', '.join(_WRITERS)}")
-    return _WRITERS[settings["kind"]]
 
 
 def _fixed(settings, ids, captions, variants, seed, objects, key) -> Iterator[str]:
@@ -335,7 +329,6 @@ def _finisher(suffix: str) -> Callable[[str], str]:
 
 def _draws(seed: int, id_: str, variant: int) -> Callable[[int], int]:
     """Return a source of random integers that depends on seed, image and variant alone."""
-    start = f"{seed}\0{id_}\0{variant}".encode()
     pool: list[int] = []
     block = 0
 
@@ -344,9 +337,7 @@ def _draws(seed: int, id_: str, variant: int) -> Callable[[int], int]:
         if n == 1:
             return 0
         if not pool:
-            digest = hashlib.blake2b(
-                start, person=b"cia-prompt", salt=block.to_bytes(8, "big")
-            ).digest()
+            digest = draws.digest("cia-prompt", seed, id_, variant, size=64, block=block)
             pool.extend(int.from_bytes(digest[i : i + 8], "big") for i in range(0, 64, 8))
             block += 1
         return pool.pop() % n

@@ -17,7 +17,7 @@ _DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1)))
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingCurves:
     """The training of one model.
 
     Attributes
@@ -39,7 +39,7 @@ class Run:
 
 
 def draw_curves(
-    path: str | Path, runs: Sequence[Run], metric: str, title: str, about: dict[str, str]
+    path: str | Path, runs: Sequence[TrainingCurves], metric: str, title: str, about: dict[str, str]
 ) -> None:
     """Draw training loss and `val_{metric}` of all runs, one color per arm.
 
@@ -67,7 +67,7 @@ def draw_curves(
         save_figure(path, figure, about)
 
 
-def mean_curve(group: Sequence[Run], column: str) -> tuple[np.ndarray, np.ndarray]:
+def mean_curve(group: Sequence[TrainingCurves], column: str) -> tuple[np.ndarray, np.ndarray]:
     """Return steps and the mean over seeds, as far as every seed was trained."""
     length = min(len(run.curves) for run in group)
     values = np.stack([run.curves[column].to_numpy(float)[:length] for run in group])
@@ -75,7 +75,9 @@ def mean_curve(group: Sequence[Run], column: str) -> tuple[np.ndarray, np.ndarra
     return steps, values.mean(axis=0)
 
 
-def _draw_group(axes, group: Sequence[Run], column: str, number: int, means_only: bool) -> None:
+def _draw_group(
+    axes, group: Sequence[TrainingCurves], column: str, number: int, means_only: bool
+) -> None:
     style = _line(number)
     if len(group) > 1 or (group and means_only):
         axes.plot(*mean_curve(group, column), **style)

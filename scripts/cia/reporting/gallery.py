@@ -157,8 +157,8 @@ def describe_set(image_set: ImageSet, pictures: Pictures) -> dict:
         image_set.plan.drop(columns=["width", "height"]), on="id", validate="one_to_one"
     )
     images = images.sort_values("id", ignore_index=True)
-    labels = _column_by_id(image_set.labels, "label")
-    real_labels = _column_by_id(image_set.real_labels, "label")
+    labels = _labels_by_id(image_set.labels)
+    real_labels = _labels_by_id(image_set.real_labels)
     reals = {id_: number for number, id_ in enumerate(image_set.real["id"])}
     return {
         "dataset": image_set.dataset,
@@ -277,7 +277,9 @@ def _scores(features: str, table: pd.DataFrame, ids: pd.Series) -> Iterable[dict
     by_id = table.set_index("id", verify_integrity=True)
     for name in by_id.columns.drop("image", errors="ignore"):
         if not pd.api.types.is_numeric_dtype(by_id[name]):
-            logger.warning("Scores of %s: column %s is no number; it is left out.", features, name)
+            logger.warning(
+                "Scores of %s: column %s is not numeric; it is left out.", features, name
+            )
             continue
         values = ids.map(by_id[name]).to_numpy("<f8")
         yield {
@@ -294,8 +296,8 @@ def _shared(texts: pd.Series) -> dict:
     return {"values": values, "index": index.tolist()}
 
 
-def _column_by_id(table: pd.DataFrame, column: str) -> dict[str, str]:
-    return dict(zip(table["id"], table[column], strict=True))
+def _labels_by_id(table: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(table["id"], table["label"], strict=True))
 
 
 def _count(described: Sequence[Mapping]) -> int:

@@ -37,22 +37,21 @@ tbody tr:nth-child(even) {{ background: var(--band) }}
 """
 
 
-def format_number(value: float | int | None, signed: bool = False) -> str:
+def format_number(value: float | int | None) -> str:
     """Write a number so that a person can compare it: three digits that count.
 
     What is missing, or not a number, is a dash.
     """
     if value is None or not math.isfinite(value):
         return "-"
-    sign = "+" if signed else ""
     if isinstance(value, int):
-        return f"{value:{sign},}"
+        return f"{value:,}"
     if value == 0:
         return "0"
     if 1e-4 <= abs(value) < 1000:
         digits = max(0, 2 - math.floor(math.log10(abs(value))))
-        return f"{value:{sign}.{digits}f}"
-    return f"{value:{sign},.0f}" if abs(value) >= 1000 else f"{value:{sign}.2e}"
+        return f"{value:.{digits}f}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2e}"
 
 
 def format_share(value: float | None, signed: bool = False) -> str:

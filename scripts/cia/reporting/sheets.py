@@ -11,6 +11,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from cia.images import load_image, resize_image, save_png
+from cia.labels.lines import split_label
 from cia.reporting.pages import format_number
 from cia.reporting.style import DROPPED, FAINT, INK, KEPT, MUTED
 
@@ -31,7 +32,7 @@ _BOX, _BOX_HALO = "#FFFFFF", "#000000"
 
 
 @dataclass(frozen=True)
-class Box:
+class NamedBox:
     """A labeled object: its class name, and cx, cy, w, h as shares of the picture's sides."""
 
     name: str
@@ -53,7 +54,7 @@ class Tile:
         Short line right under the picture: class or score.
     text : str
         Caption or prompt under it.
-    boxes : tuple of Box
+    boxes : tuple of NamedBox
     kept : bool or None
         Whether the selection kept it; None for a picture that it does not judge.
     """
@@ -61,7 +62,7 @@ class Tile:
     image: str
     head: str = ""
     text: str = ""
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[NamedBox, ...] = ()
     kept: bool | None = None
 
 
@@ -183,12 +184,12 @@ def _row_name(item: Mapping) -> str:
     return f"{name}\nrank {item['rank']}\nof {item['of']}".strip()
 
 
-def read_label(label: str, task: str, classes: Sequence[str]) -> tuple[str, tuple[Box, ...]]:
+def read_label(label: str, task: str, classes: Sequence[str]) -> tuple[str, tuple[NamedBox, ...]]:
     """Return a label's class name (of a picture with one class), and its boxes."""
     if task == "classification":
         return (classes[int(label)] if label else ""), ()
-    fields = [line.split() for line in label.splitlines()]
-    return "", tuple(Box(classes[int(index)], *map(float, sides)) for index, *sides in fields)
+    lines = split_label(label)
+    return "", tuple(NamedBox(classes[int(index)], *map(float, sides)) for index, *sides in lines)
 
 
 def draw_sheet(
@@ -333,7 +334,7 @@ def _draw_head(draw, tile: Tile, left: int, top: int) -> None:
     draw.text((left, top), words, font=_font(14, bold=True), fill=color)
 
 
-def _draw_boxes(draw, boxes: Sequence[Box], area: tuple[int, int, int, int]) -> None:
+def _draw_boxes(draw, boxes: Sequence[NamedBox], area: tuple[int, int, int, int]) -> None:
     left, top, width, height = area
     placed = []
     for box in boxes:

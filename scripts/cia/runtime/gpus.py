@@ -100,8 +100,8 @@ def _open_private(folder: Path) -> int:
 
 def _not_private(folder: Path, reason: str) -> UserError:
     return UserError(
-        f"{folder}: no folder for this user's locks on GPUs ({reason}). Have it removed, or set "
-        "TMPDIR to a folder of your own: export TMPDIR=$HOME/tmp"
+        f"{folder}: can't hold this user's lock files for GPUs ({reason}). Have it removed, or "
+        "set TMPDIR to a folder of your own: export TMPDIR=$HOME/tmp"
     )
 
 

@@ -1,4 +1,6 @@
-"""How far a run is, in a line, in place of Snakemake's pages of job text.
+"""A run's progress, in a line, in place of Snakemake's pages of job text.
+
+A job's own is `cia.progress`, whose lines in the job's log this module reads.
 
 `start` adds two things to Snakemake's logger, both of Python's `logging`: a handler that sees what
 the run does (the events that logger plugins see), and a filter on the handler that writes to the

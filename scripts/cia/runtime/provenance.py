@@ -36,7 +36,7 @@ def package_versions(*names: str) -> dict[str, str]:
     return found
 
 
-def record_path(log: str | Path) -> Path:
+def job_record(log: str | Path) -> Path:
     """Return where the record of the job with that log is."""
     return Path(log).with_suffix(".yaml")
 
@@ -44,7 +44,7 @@ def record_path(log: str | Path) -> Path:
 def write_record(job: Any) -> None:
     """Write beside a job's log what made its output; at its end, when all modules are loaded."""
     write_yaml(
-        record_path(job.log[0]),
+        job_record(job.log[0]),
         {
             "rule": job.rule,
             "wildcards": dict(job.wildcards.items()),

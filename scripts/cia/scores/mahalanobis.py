@@ -166,6 +166,6 @@ def _offsets(features: np.ndarray, mean: np.ndarray) -> Iterator[np.ndarray]:
 
 def _too_alike(real: np.ndarray) -> UserError:
     return UserError(
-        f"{len(real)} real images are too few, or too alike, to measure distance by: nothing "
-        "is known of how they vary in other directions; add real training images"
+        f"{len(real)} real images are too few, or too similar: the covariance of their features "
+        "is singular, so it gives no distance; add real training images"
     )

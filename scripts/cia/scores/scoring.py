@@ -46,8 +46,8 @@ def score_features(
     """
     if len(real) < 3 or not np.ptp(real, axis=0).any():
         raise UserError(
-            f"{len(real)} real images, or all with the same features: nothing to measure distance "
-            "by; a score needs 3 real training images that differ"
+            f"{len(real)} real images, or all with the same features, give no distance; a score "
+            "needs 3 real training images that differ"
         )
     near = score_neighbors(real, synthetic, min(neighbors, len(real) - 1))
     scores = {"mahalanobis": mahalanobis(real, synthetic)}

@@ -1,7 +1,6 @@
 """Image classifiers: any timm model, trained from scratch or from pretrained weights."""
 
 import copy
-import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from cia.files import atomic_path
 from cia.images import load_image
 from cia.progress import log_epoch
 from cia.remedies import command
-from cia.training.schedule import Draw, EpochSampler
+from cia.training.schedule import Draw, EpochSampler, seed_epoch
 from cia.training.trainings import Tested, Trained, Training
 
 
@@ -196,7 +195,7 @@ class _State:
 
     def run_epoch(self) -> None:
         """Train one epoch, judge it on val, and write a checkpoint."""
-        _seed_everything(self.training.seed, self.epoch)
+        seed_epoch(self.training.seed, self.epoch)
         self.loaders["train"].sampler.epoch = self.epoch
         self.model.train()
         losses = [self._step(images, labels) for images, labels in self.loaders["train"]]
@@ -278,8 +277,8 @@ class _Pictures(Dataset):
             picture = Image.fromarray(load_image(path))
         except OSError as error:
             raise UserError(
-                f"{path}: not a readable picture any more: {error}. Make the training set again: "
-                f"{command('--forcerun mix')}"
+                f"{path}: the picture can't be read any more: {error}. Make the training set "
+                f"again: {command('--forcerun mix')}"
             ) from error
         return self.transform(picture), self.labels[index]
 
@@ -328,11 +327,3 @@ def _transform(model: Any, settings: dict, training: bool) -> Callable:
         hflip=settings["flip"],
         color_jitter=settings["color_jitter"],
     )
-
-
-def _seed_everything(seed: int, epoch: int) -> None:
-    """Seed what augmentation and shuffling draw from."""
-    mixed = seed * 100_003 + epoch
-    random.seed(mixed)
-    np.random.seed(mixed % 2**32)
-    torch.manual_seed(mixed)

@@ -6,7 +6,6 @@ epoch is a number of steps, the same for every set: a large set takes several ep
 whole, a small one is seen several times in one.
 """
 
-import hashlib
 import math
 import random
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cia import draws
 from cia.training.options import LOOKS
 
 
@@ -118,8 +118,8 @@ class Draw(NamedTuple):
         """
         import torch
 
-        text = f"{self.seed} {self.epoch} {self.position}".encode()
-        number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+        key = f"{self.seed} {self.epoch} {self.position}"
+        number = draws.number("", key, size=8, byteorder="little")
         before = random.getstate(), np.random.get_state(), torch.get_rng_state()
         random.seed(number)
         np.random.seed(number % 2**32)
@@ -131,6 +131,16 @@ class Draw(NamedTuple):
             random.setstate(before[0])
             np.random.set_state(before[1])
             torch.set_rng_state(before[2])
+
+
+def seed_epoch(seed: int, epoch: int) -> None:
+    """Make all that is random in an epoch, but for its draws, a function of seed and epoch."""
+    import torch
+
+    number = seed * 100_003 + epoch
+    random.seed(number)
+    np.random.seed(number % 2**32)
+    torch.manual_seed(number)
 
 
 class EpochSampler:

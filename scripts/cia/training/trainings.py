@@ -160,7 +160,7 @@ def train(training: Training) -> Path:
     if weights := _weights_of(training, key):
         logger.info(
             "These pictures, labels and settings were trained on before: %s is kept. To train "
-            "anew all the same, delete it.",
+            "again all the same, delete it.",
             weights,
         )
         return weights

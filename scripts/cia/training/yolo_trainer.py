@@ -3,7 +3,6 @@
 Imported after `cia.quiet_ultralytics.import_ultralytics` only, which sets up the environment.
 """
 
-import random
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from cia.errors import UserError
 from cia.files import atomic_path, write_text
 from cia.progress import log_epoch
 from cia.remedies import command
-from cia.training.schedule import Draw, EpochSampler, Schedule
+from cia.training.schedule import Draw, EpochSampler, Schedule, seed_epoch
 
 
 class CheckedDataset(datasets.YOLODataset):
@@ -258,11 +257,8 @@ class Trainer(DetectionTrainer):
         return False
 
     def _begin_epoch(self) -> None:
-        """Make all that is random in this epoch a function of the seed and its number."""
-        number = self.args.seed * 100_003 + self.epoch
-        random.seed(number)
-        np.random.seed(number % 2**32)
-        torch.manual_seed(number)
+        """Seed the epoch, and have its draws read."""
+        seed_epoch(self.args.seed, self.epoch)
         self.train_loader.sampler.epoch = self.epoch
         self.train_loader.reset()  # workers draw ahead
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cia.labels.lines import Box
 from cia.variations.warping import (
     Warp,
     draw_lines,
@@ -15,8 +16,6 @@ from cia.variations.warping import (
     source_grid,
     warped_box,
 )
-
-Box = tuple[float, float, float, float]
 
 LAYOUTS, PIECES, PLACES = 4, 12, 20
 """Layouts to try for one map, pieces to try for one of its objects, and places for one piece."""

@@ -1,6 +1,5 @@
 """Varied condition maps of a whole set: other geometry than the real pictures', with its labels."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cia import draws
 from cia.errors import UserError
-from cia.files import digest_file
-from cia.generation.gathering import remove_others
+from cia.files import digest_file, remove_strays
 from cia.images import load_image, save_png
+from cia.labels.lines import Box
 from cia.labels.reading import Objects, read_objects, write_objects
 from cia.planning.plans import variant_id
 from cia.progress import Progress
-from cia.variations.recombining import Box, Piece, collect_pieces, compose, erase, lay_out
+from cia.variations.recombining import Piece, collect_pieces, compose, erase, lay_out
 from cia.variations.warping import Warp, draw_warp, enlarged, outline, warp_map, warped_box
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def vary_maps(
             f"None of {len(maps)} condition maps could be varied; the first because: "
             f"{result.rejected[0]['reason'] if result.rejected else 'there is none'}"
         )
-    remove_others((row["id"] for row in result.manifest), images, ".png")
+    remove_strays(images, [f"{row['id']}.png" for row in result.manifest], ".png")
     return result
 
 
@@ -235,6 +235,4 @@ _KINDS = {"warp": _warper, "recombine": _recombiner}
 
 def _rng(seed: int, source: str, variant: int) -> np.random.Generator:
     """Return a generator that depends on configured seed, source and variant alone."""
-    text = f"{seed}\0{source}\0{variant}".encode()
-    digest = hashlib.blake2b(text, digest_size=16, person=b"cia-vary").digest()
-    return np.random.default_rng(int.from_bytes(digest, "big"))
+    return np.random.default_rng(draws.number("cia-vary", seed, source, variant))

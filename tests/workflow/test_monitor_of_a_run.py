@@ -1,4 +1,4 @@
-"""A run says how far it is, in lines whose numbers are true, and what failed and why."""
+"""The monitor says how far a run is, in lines whose numbers are true, and what failed and why."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ STEPS = {
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> tuple[Project, str]:
     """A project in which a set of images was made, and what the run printed."""
-    project = Project(tmp_path_factory.mktemp("progress") / "project")
+    project = Project(tmp_path_factory.mktemp("monitor") / "project")
     # takes more than 10 s on a fast machine too, so that there are looks
     project.config["generators"]["tiny_canny"]["steps"] = 40
     return project, project.run(SET)
