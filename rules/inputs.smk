@@ -99,7 +99,7 @@ def scores_per_class(wildcards):
 
 
 def get_judge_inputs(wildcards):
-    """What a judge reads: the images with their plan, and for labels these and its model."""
+    """What a judge reads: the images with their plan, and its labels and model where it needs them."""
     root = f"results/{wildcards.dataset}/{wildcards.generator}"
     generated = f"results/generated/{wildcards.dataset}/{wildcards.generator}"
     inputs = {
@@ -107,8 +107,10 @@ def get_judge_inputs(wildcards):
         "manifest": f"{generated}/manifest.csv",
     }
     judge = get_entry("judges", wildcards)
-    if judge["kind"] == "label_survival":
+    needs = JUDGES[judge["kind"]].needs
+    if "labels" in needs:
         inputs["labels"] = f"{generated}/labels.csv"
+    if "model" in needs:
         inputs["model"] = f"results/{ARM}/trained.yaml".format(
             dataset=wildcards.dataset,
             generator=NONE,
@@ -130,9 +132,10 @@ def get_judge_arm(dataset, judge):
 def get_judge_settings(wildcards):
     """A judge's settings, with those of what it judges by."""
     settings = dict(get_entry("judges", wildcards))
-    if settings["kind"] == "condition_fidelity":
+    needs = JUDGES[settings["kind"]].needs
+    if "condition" in needs:
         settings["condition"] = config["conditions"][get_generator(wildcards)["condition"]]
-    if settings["kind"] == "label_survival":
+    if "model" in needs:
         settings["trainer"] = config["trainers"][settings["trainer"]]
     return settings
 
@@ -199,7 +202,7 @@ def get_all_model_files():
     used = used_config(config)
     none = model_fingerprint(None)
     digests = {
-        table: {name: model_files(table, entry) for name, entry in used[table].items()}
+        table: {name: model_files(entry) for name, entry in used[table].items()}
         for table in ("conditions", "judges", "trainers")
     }
     digests["features"] = {name: feature_files(entry) for name, entry in used["features"].items()}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cia.directions import SCORES
+from cia.catalog import LOWER, score_numbers
 from cia.errors import UserError
 from cia.shares import count_of_share
 from cia.tables import COLUMNS
@@ -77,7 +77,7 @@ def is_ascending(settings: dict) -> bool:
     order = settings.get("order", "auto")
     if order == "auto":
         score = settings["score"]
-        return isinstance(score, dict) or SCORES.get(score, "lower") == "lower"
+        return isinstance(score, dict) or score_numbers().get(score, LOWER).better == "lower"
     return order == "ascending"
 
 

@@ -23,7 +23,8 @@ from cia.evidence.results import read_truth
 from cia.evidence.summary import Arm, summarize_study
 from cia.files import read_yaml, write_yaml
 from cia.quiet_ultralytics import import_ultralytics
-from cia.scores.neighbors import score_neighbors
+from cia.scores.inputs import Inputs
+from cia.scores.neighbors import score
 from cia.tables import COLUMNS, write_table
 from study import features_of, join
 
@@ -467,7 +468,7 @@ def test_metrics_of_an_arm_are_those_of_its_own_images(tmp_path):
     table.to_csv(files["scores"], index=False)
     found = results._measure(files, ids[:10], 0)
     assert found["mean_mahalanobis"] == 4.5
-    own = score_neighbors(real, synthetic[:10], 1).copy_synthetic.mean()
+    own = score(Inputs(real, synthetic[:10], 1))["copy_synthetic"].mean()
     assert found["mean_copy_synthetic"] == pytest.approx(own)
     assert found["frechet_distance"] != results._measure(files, ids, 0)["frechet_distance"]
     assert results._measure(files, ids[:1], 0) == {}

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cia.directions import SCORES
+from cia.catalog import score_numbers
 from cia.errors import UserError
+from cia.scores.inputs import Inputs
 from cia.scores.mahalanobis import mahalanobis, mahalanobis_per_class, mahalanobis_pinv
-from cia.scores.neighbors import score_neighbors
+from cia.scores.neighbors import score
 from cia.scores.scoring import name_neighbors, score_features
 
 
@@ -68,9 +69,8 @@ def test_float32_features_with_few_images_keep_their_ranks():
 
 
 def test_every_score_declares_its_direction():
-    assert set(SCORES.values()) <= {"lower", "higher"}
     scores = score_features(np.eye(5), np.eye(5) + 1, 2, (list("aabbb"), list("aabbb")))[0]
-    assert set(scores) <= set(SCORES)
+    assert set(scores) <= set(score_numbers())
 
 
 def test_real_images_that_show_no_spread_are_refused():
@@ -139,14 +139,15 @@ def test_neighbors_are_scikit_learn_s_and_realism_its_definition():
 
     rng = np.random.default_rng(9)
     real, synthetic = rng.normal(size=(1050, 5)), rng.normal(size=(40, 5))
-    found = score_neighbors(real, synthetic, 4)
+    inputs = Inputs(real, synthetic, 4)
+    found = score(inputs)
     distances, index = NearestNeighbors(n_neighbors=4).fit(real).kneighbors(synthetic)
-    np.testing.assert_allclose(found.distance, distances[:, 3], rtol=1e-9)
-    np.testing.assert_array_equal(found.nearest_real, index[:, 0])
+    np.testing.assert_allclose(found["knn_distance"], distances[:, 3], rtol=1e-9)
+    np.testing.assert_array_equal(inputs.nearest_real[1][:, 0], index[:, 0])
     own = NearestNeighbors(n_neighbors=5).fit(real).kneighbors(real)[0][:, 4]
     dense = own <= np.median(own)
     apart = np.linalg.norm(synthetic[:, None] - real[None, dense], axis=2)
-    np.testing.assert_allclose(found.realism, (own[dense] / apart).max(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(found["realism"], (own[dense] / apart).max(axis=1), rtol=1e-6)
 
 
 def test_a_copy_of_a_real_image_and_twins_are_seen_and_named():

@@ -30,7 +30,7 @@ class Canny:
     thresholds: str = "fixed"
     nothing: ClassVar[str] = "no edge found"
     compare: ClassVar[Callable] = staticmethod(edge_f1)
-    resampling: ClassVar[str] = "lines"
+    interpolation: ClassVar[str] = "lines"
 
     def __post_init__(self) -> None:
         if self.thresholds not in ("fixed", "auto"):

@@ -38,7 +38,7 @@ class MediapipeFace:
 
     nothing: ClassVar[str] = "no face found (or none of at least min_face_size pixels)"
     compare: ClassVar[Callable] = staticmethod(keypoint_closeness)
-    resampling: ClassVar[str] = "linear"
+    interpolation: ClassVar[str] = "linear"
 
     def __post_init__(self) -> None:
         if self.max_faces < 1:

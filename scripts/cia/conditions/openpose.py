@@ -48,7 +48,7 @@ class Openpose:
 
     nothing: ClassVar[str] = "no person found"
     compare: ClassVar[Callable] = staticmethod(keypoint_closeness)
-    resampling: ClassVar[str] = "linear"
+    interpolation: ClassVar[str] = "linear"
 
     def __post_init__(self) -> None:
         if not (self.body or self.hand or self.face):

@@ -51,7 +51,7 @@ class YoloSegmentation:
 
     nothing: ClassVar[str] = "no object with an ADE20K counterpart found"
     compare: ClassVar[Callable] = staticmethod(mean_iou)
-    resampling: ClassVar[str] = "nearest"
+    interpolation: ClassVar[str] = "nearest"
 
     def __post_init__(self) -> None:
         if not 0 <= self.confidence <= 1:
