@@ -78,7 +78,7 @@ def _judge_errors(config: dict, name: str, judge: dict) -> Iterator[str]:
     yield from _unknown(config, f"judges.{name}.mix", "mixes", judge)
     if config["mixes"].get(judge["mix"], {}).get("synthetic"):
         yield (
-            f"judges.{name}.mix: {judge['mix']!r} has synthetic images; a judge's model is to "
+            f"judges.{name}.mix: {judge['mix']!r} has synthetic images; a judge of labels is to "
             "have seen real ones alone"
         )
 
