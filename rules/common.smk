@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from cia.catalog import FEATURES, JUDGES, feature_of
 from cia.config.checks import ready, refuse_repeated_keys
 from cia.config.experiments import TABLES, arms, generated_sets, used_config
 from cia.errors import UserError
@@ -88,22 +89,17 @@ def model_digest(*paths):
     return model_fingerprint(*paths)
 
 
-MODEL_KEYS = {
-    "conditions": ["model"],
-    "generators": ["model", "controlnet"],
-    "judges": ["model"],
-    "trainers": ["model", "weights"],
-}
+MODEL_KEYS = ("model", "controlnet", "weights")
 
 
-def model_files(table, entry):
+def model_files(entry):
     """A digest of the local model files that an entry of a table names."""
-    return model_digest(*(entry.get(key) for key in MODEL_KEYS[table]))
+    return model_digest(*map(entry.get, MODEL_KEYS))
 
 
 def get_model_files(table):
     """The same of the entry that the wildcard names, so that changed files are seen."""
-    return lambda wildcards: model_files(table, get_entry(table, wildcards))
+    return lambda wildcards: model_files(get_entry(table, wildcards))
 
 
 def get_feature_files(wildcards):
@@ -112,8 +108,8 @@ def get_feature_files(wildcards):
 
 def feature_files(entry):
     """A digest of the local files of a feature model."""
-    embedded = Path(workflow.basedir) / "resources" / "tiny-features"
-    return model_fingerprint(entry["weights"] or (embedded if entry["model"] == "tiny" else None))
+    embedded = FEATURES[feature_of(entry["model"])[0]].embedded
+    return model_fingerprint(entry["weights"] or (embedded and Path(workflow.basedir) / embedded))
 
 
 def get_dataset(key):

@@ -14,7 +14,7 @@ rule features:
         "../envs/features.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=get_features_gpu,
         mem_mb=get_features_memory,
         runtime=get_features_minutes,
         batch_size=config["batch_size"],
@@ -42,7 +42,7 @@ rule object_features:
         "../envs/features.yaml"
     threads: 2
     resources:
-        gpu=1,
+        gpu=get_features_gpu,
         mem_mb=get_features_memory,
         runtime=get_features_minutes,
         batch_size=config["batch_size"],

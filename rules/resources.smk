@@ -1,9 +1,9 @@
 # What jobs ask a cluster for: functions for `resources`. A repeated job asks for more.
 
+from cia.catalog import CONDITIONS, FEATURES, JUDGES, TRAINERS, feature_of
 from cia.runtime.gpus import COUNT
 from cia.runtime.needs import (
     NARROW,
-    NETWORK_EXTRACTORS,
     array_rows,
     features_memory,
     generation_minutes,
@@ -44,7 +44,7 @@ def count_files(folder):
 
 def extraction_kind(condition):
     """What extracting this condition takes: a network's time and GPU, or canny's."""
-    return "network" if condition["extractor"] in NETWORK_EXTRACTORS else "canny"
+    return "network" if CONDITIONS[condition["extractor"]].gpu else "canny"
 
 
 def get_condition_gpu(wildcards):
@@ -66,10 +66,12 @@ def get_gallery_minutes(wildcards, input, attempt):
 
 
 def judgement_kind(wildcards):
+    """What judging takes: a network's time and GPU, or what extracting the condition again does."""
     settings = get_judge_settings(wildcards)
-    if settings["kind"] == "condition_fidelity":
+    judge = JUDGES[settings["kind"]]
+    if "condition" in judge.needs and not judge.gpu:
         return extraction_kind(settings["condition"])
-    return "network"
+    return "network" if judge.gpu else "canny"
 
 
 def get_judge_gpu(wildcards):
@@ -88,6 +90,10 @@ def shard_rows(plan):
 def get_generation_minutes(wildcards, input, attempt):
     steps = get_generator(wildcards)["steps"]
     return attempt * generation_minutes(shard_rows(input.plan), steps, get_size(wildcards))
+
+
+def get_features_gpu(wildcards):
+    return int(FEATURES[feature_of(get_entry("features", wildcards)["model"])[0]].gpu)
 
 
 def get_features_memory(wildcards, input, attempt):
@@ -124,6 +130,10 @@ def get_mix_minutes(wildcards, input, attempt):
 
 def get_test_minutes(wildcards, input, attempt):
     return attempt * image_minutes("features", table_rows(input.dataset, NARROW))
+
+
+def get_training_gpu(wildcards):
+    return int(TRAINERS[get_entry("trainers", wildcards)["kind"]].gpu)
 
 
 def get_training_minutes(wildcards, input, attempt):

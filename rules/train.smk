@@ -15,7 +15,7 @@ rule train:
         "../envs/train.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=get_training_gpu,
         mem_mb=get_memory(16000),
         runtime=get_training_minutes,
     params:
@@ -44,7 +44,7 @@ rule test:
         "../envs/train.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=get_training_gpu,
         mem_mb=get_memory(8000),
         runtime=get_test_minutes,
     params:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cia.conditions.extractors import EXTRACTORS
+from cia.catalog import CONDITIONS, code
 from cia.planning.plans import with_digests
 from cia.runtime.jobs import run
 from cia.runtime.made import forget, record
@@ -29,7 +29,7 @@ def main(job):
         labels,
         job.params.folder,
         job.params.settings,
-        EXTRACTORS[job.params.extractor].resampling,
+        code(CONDITIONS[job.params.extractor]).interpolation,
         job.params.variants,
         job.params.seed,
         job.threads,

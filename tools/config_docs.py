@@ -11,7 +11,10 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-SCHEMA = ROOT / "config" / "schema"
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from cia.config.checks import load_schema  # noqa: E402
+
 PAGE = ROOT / "config" / "README.md"
 
 INTRODUCTION = """\
@@ -50,18 +53,14 @@ This page is written from `config/schema/*.yaml` by `tools/config_docs.py`.
 """
 
 
-def load(name: str) -> dict:
-    return yaml.safe_load((SCHEMA / name).read_text(encoding="utf-8"))
-
-
 def page() -> str:
     """Return the whole page as Markdown."""
-    top = load("config.yaml")
+    top = load_schema()
     parts = [INTRODUCTION, "## Top level\n", *rows(top, top)]
     for key, schema in top["properties"].items():
         target = schema.get("additionalProperties") or schema.get("items")
         if isinstance(target, dict) and "$ref" in target:
-            parts += ["", f"## {key}\n", *section(load(target["$ref"]))]
+            parts += ["", f"## {key}\n", *section(load_schema(target["$ref"]))]
     return "\n".join(parts) + "\n"
 
 
@@ -71,12 +70,17 @@ def section(schema: dict) -> Iterator[str]:
     yield from rows(schema, schema)
     for variant in schema.get("allOf", []):
         (key, test), *_ = variant["if"]["properties"].items()
-        kind = test.get("const") or " or ".join(test["enum"])
         body = resolve(variant["then"], schema)
+        kind = test.get("const") or " or ".join(test.get("enum", [])) or family(test["pattern"])
         own = {k: v for k, v in body.get("properties", {}).items() if v}
         if own:
             yield f"\nWith `{key}: {kind}`:\n"
             yield from rows({**body, "properties": own}, schema)
+
+
+def family(pattern: str) -> str:
+    """Return what `^timm:` stands for."""
+    return f"{pattern.removeprefix('^')}NAME"
 
 
 def rows(schema: dict, root: dict, prefix: str = "") -> Iterator[str]:
@@ -100,7 +104,7 @@ def resolve(schema: dict, root: dict) -> dict:
     """Follow a reference to the same file or to another one."""
     reference = schema.get("$ref", "")
     if reference.endswith(".yaml"):
-        return load(reference)
+        return load_schema(reference)
     return root["$defs"][reference.removeprefix("#/$defs/")] if reference[:1] == "#" else schema
 
 

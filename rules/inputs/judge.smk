@@ -11,7 +11,7 @@ def get_judge_arm(dataset, judge):
 
 
 def get_judge_inputs(wildcards):
-    """What a judge reads: the images with their plan, and for labels these and its model."""
+    """What a judge reads: the images with their plan, and its labels and model where it needs them."""
     root = f"results/{wildcards.dataset}/{wildcards.generator}"
     generated = f"results/generated/{wildcards.dataset}/{wildcards.generator}"
     inputs = {
@@ -19,8 +19,10 @@ def get_judge_inputs(wildcards):
         "manifest": f"{generated}/manifest.csv",
     }
     judge = get_entry("judges", wildcards)
-    if judge["kind"] == "label_survival":
+    needs = JUDGES[judge["kind"]].needs
+    if "labels" in needs:
         inputs["labels"] = f"{generated}/labels.csv"
+    if "model" in needs:
         inputs["model"] = f"results/{ARM}/trained.yaml".format(
             dataset=wildcards.dataset,
             generator=NONE,
@@ -33,8 +35,9 @@ def get_judge_inputs(wildcards):
 def get_judge_settings(wildcards):
     """A judge's settings, with those of what it judges by."""
     settings = dict(get_entry("judges", wildcards))
-    if settings["kind"] == "condition_fidelity":
+    needs = JUDGES[settings["kind"]].needs
+    if "condition" in needs:
         settings["condition"] = config["conditions"][get_generator(wildcards)["condition"]]
-    if settings["kind"] == "label_survival":
+    if "model" in needs:
         settings["trainer"] = config["trainers"][settings["trainer"]]
     return settings

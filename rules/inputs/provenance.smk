@@ -32,7 +32,7 @@ def get_all_model_files():
     used = used_config(config)
     none = model_fingerprint(None)
     digests = {
-        table: {name: model_files(table, entry) for name, entry in used[table].items()}
+        table: {name: model_files(entry) for name, entry in used[table].items()}
         for table in ("conditions", "judges", "trainers")
     }
     digests["features"] = {name: feature_files(entry) for name, entry in used["features"].items()}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cia import draws
-from cia.directions import SCORES
+from cia.catalog import LOWER, score_numbers
 from cia.errors import UserError
 from cia.labels.lines import split_label
 from cia.shares import count_of_share
@@ -78,7 +78,7 @@ def is_ascending(settings: dict) -> bool:
     order = settings.get("order", "auto")
     if order == "auto":
         score = settings["score"]
-        return isinstance(score, dict) or SCORES.get(score, "lower") == "lower"
+        return isinstance(score, dict) or score_numbers().get(score, LOWER).better == "lower"
     return order == "ascending"
 
 

@@ -16,8 +16,9 @@ from PIL import Image
 from skimage import data
 
 import condition as script
+from cia.catalog import CONDITIONS
 from cia.conditions.ade20k import CLASSES, indices_of, paint, palette
-from cia.conditions.extractors import EXTRACTORS, make_extractor
+from cia.conditions.extractors import make_extractor
 from cia.conditions.maps import extract_maps
 from cia.errors import UserError
 from cia.images import load_image, resize_image
@@ -52,7 +53,7 @@ class Bomb:
 
 
 def test_every_extractor_has_defaults_and_names_what_it_does_not_know():
-    for name in EXTRACTORS:
+    for name in CONDITIONS:
         make_extractor(name, {})
         with pytest.raises(UserError, match=f"{name}: unknown setting 'nonsense'"):
             make_extractor(name, {"nonsense": 1})

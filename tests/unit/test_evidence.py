@@ -25,7 +25,8 @@ from cia.evidence.summary import summarize_study
 from cia.files import read_yaml, write_yaml
 from cia.quiet_ultralytics import import_ultralytics
 from cia.reporting.verdict import verdict
-from cia.scores.proximity import score_neighbors
+from cia.scores.inputs import Inputs
+from cia.scores.proximity import score
 from cia.tables import COLUMNS, write_table
 from evidence import set_files
 
@@ -510,7 +511,7 @@ def test_metrics_of_an_arm_are_those_of_its_own_images(tmp_path):
     table.to_csv(files["scores"], index=False)
     found = results._measure(files, ids[:10], 0)
     assert found["mean_mahalanobis"] == 4.5
-    own = score_neighbors(real, synthetic[:10], 1).copy_synthetic.mean()
+    own = score(Inputs(real, synthetic[:10], 1))["copy_synthetic"].mean()
     assert found["mean_copy_synthetic"] == pytest.approx(own)
     assert found["frechet_distance"] != results._measure(files, ids, 0)["frechet_distance"]
     assert results._measure(files, ids[:1], 0) == {}

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from cia.errors import UserError
-from cia.features.extraction import crop_box, extract_features, load_extractor
+from cia.features.extraction import crop_box, extract_features, load_model
 from cia.images import save_png
 from conftest import ROOT
 
@@ -145,7 +145,7 @@ def test_any_timm_model_comes_with_its_own_preprocessing(pictures, tmp_path):
 def test_the_embedded_network_loads_and_knows_its_classes(monkeypatch):
     monkeypatch.chdir(ROOT)
     config = json.loads((ROOT / "resources/tiny-features/config.json").read_text())
-    extractor = load_extractor({"model": "tiny"}, CPU)
+    extractor = load_model({"model": "tiny"}, CPU)
     features, probabilities = extractor.network(
         extractor.preprocess(np.zeros((64, 64, 3), np.uint8))[None]
     )
@@ -169,12 +169,12 @@ def test_a_picture_with_features_that_are_no_numbers_is_named(pictures, vit, tmp
 
 def test_models_that_can_not_be_had_are_named_with_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="'nothing' is none of inception, timm, tiny, vit"):
-        load_extractor({"model": "nothing"}, CPU)
+        load_model({"model": "nothing"}, CPU)
     with pytest.raises(UserError, match="inception-2015-12-05.pt"):
-        load_extractor({"model": "inception", "weights": str(tmp_path / "other.pt")}, CPU)
+        load_model({"model": "inception", "weights": str(tmp_path / "other.pt")}, CPU)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="set `weights` to the local"):
-        load_extractor({"model": "vit", "weights": str(tmp_path / "missing")}, CPU)
+        load_model({"model": "vit", "weights": str(tmp_path / "missing")}, CPU)
 
 
 def test_gray_and_transparent_pictures_have_features_too(tmp_path, vit):

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage import data
 
-from cia.conditions.extractors import EXTRACTORS, make_extractor
+from cia.catalog import CONDITIONS
+from cia.conditions.extractors import make_extractor
 from cia.conditions.likeness import edge_f1, keypoint_closeness, mean_iou
 from cia.errors import UserError
 from cia.images import resize_image, save_png
@@ -60,7 +61,7 @@ def test_keypoints_are_held_against_those_of_their_own_color():
 
 
 def test_every_extractor_compares_its_maps():
-    for name in EXTRACTORS:
+    for name in CONDITIONS:
         extractor = make_extractor(name, {} if name != "segmentation" else {"model": "x"})
         assert extractor.compare(square(1, 1), square(1, 1)) == pytest.approx(1), name
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cia.directions import METRICS
+from cia.catalog import metric_numbers
 from cia.errors import UserError
 from cia.metrics.bootstrap import draw, interval
 from cia.metrics.comparing import distribution_metrics
@@ -262,11 +262,11 @@ def compare(n=30, m=40, d=4, model="vit", classes=0, shift=0.3, **more):
 def test_every_metric_has_value_interval_floor_and_direction():
     real = np.random.default_rng(3).dirichlet(np.ones(5), 60)
     metrics = compare(60, 120, 4, classes=5, real_probabilities=real)
-    assert set(metrics) == set(METRICS) - {"fid"}
+    assert set(metrics) == set(metric_numbers()) - {"fid"}
     for name, entry in metrics.items():
         assert entry["low"] <= entry["value"] <= entry["high"], name
         assert entry["low"] < entry["high"], name
-        assert entry["direction"] == METRICS[name]
+        assert entry["direction"] == metric_numbers()[name].better
         assert np.isfinite(entry["floor"]), name
         assert name == "inception_score" or np.isfinite(entry["matched"]), name
 

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cia.directions import SCORES
+from cia.catalog import score_numbers
 from cia.errors import UserError
+from cia.scores.inputs import Inputs
 from cia.scores.mahalanobis import mahalanobis, mahalanobis_per_class, mahalanobis_pinv
-from cia.scores.proximity import score_neighbors
+from cia.scores.proximity import score
 from cia.scores.scoring import name_neighbors, score_features
 
 
@@ -68,9 +69,8 @@ def test_float32_features_with_few_images_keep_their_ranks():
 
 
 def test_every_score_declares_its_direction():
-    assert set(SCORES.values()) <= {"lower", "higher"}
     scores = score_features(np.eye(5), np.eye(5) + 1, 2, (list("aabbb"), list("aabbb")))[0]
-    assert set(scores) <= set(SCORES)
+    assert set(scores) <= set(score_numbers())
 
 
 def test_real_images_that_show_no_spread_are_refused():
@@ -137,24 +137,26 @@ def test_distances_within_the_class_and_a_class_with_too_few_images():
 def test_nearest_images_and_realism_are_their_definitions():
     rng = np.random.default_rng(9)
     real, synthetic = rng.normal(size=(1050, 5)), rng.normal(size=(40, 5))
-    found = score_neighbors(real, synthetic, 4)
+    inputs = Inputs(real, synthetic, 4)
+    found = score(inputs)
     apart = np.linalg.norm(synthetic[:, None] - real[None], axis=2)
-    np.testing.assert_allclose(found.distance, np.sort(apart)[:, 3], rtol=1e-12)
-    np.testing.assert_array_equal(found.nearest_real, apart.argmin(axis=1))
+    np.testing.assert_allclose(found["knn_distance"], np.sort(apart)[:, 3], rtol=1e-12)
+    np.testing.assert_array_equal(inputs.nearest_real[1][:, 0], apart.argmin(axis=1))
     own = np.sort(np.linalg.norm(real[:, None] - real[None], axis=2))[:, 4]
     dense = own <= np.median(own)
     realism = (own[dense] / apart[:, dense]).max(axis=1)
-    np.testing.assert_allclose(found.realism, realism, rtol=1e-6)
+    np.testing.assert_allclose(found["realism"], realism, rtol=1e-6)
 
 
 def test_the_same_image_made_again_and_again_is_at_distance_zero_of_another_one():
     rng = np.random.default_rng(12)
     real = rng.normal(size=(50, 64)).astype(np.float32) + 30
     synthetic = np.repeat(real[:3] + np.float32(0.5), 8, axis=0)  # more twins than neighbors
-    found = score_neighbors(real, synthetic, 5)
-    assert (found.copy_synthetic == 0).all()
-    assert (found.nearest_synthetic != np.arange(24)).all()
-    assert (found.nearest_synthetic // 8 == np.arange(24) // 8).all()
+    inputs = Inputs(real, synthetic, 5)
+    nearest = inputs.nearest_synthetic[1]
+    assert (score(inputs)["copy_synthetic"] == 0).all()
+    assert (nearest != np.arange(24)).all()
+    assert (nearest // 8 == np.arange(24) // 8).all()
 
 
 def test_a_copy_of_a_real_image_and_twins_are_seen_and_named():

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vary as script
-from cia.conditions.extractors import EXTRACTORS
+from cia.catalog import CONDITIONS, code
 from cia.errors import UserError
 from cia.images import load_image, save_png
 from cia.tables import read_table, write_table
-from cia.variations.recombining import collect_pieces, compose, erase, shared
+from cia.variations.geometry import draw_warp, outline, warp_map, warped_box
+from cia.variations.recombine import collect_pieces, compose, erase, shared
 from cia.variations.varying import vary_maps
-from cia.variations.warping import draw_warp, outline, warp_map, warped_box
 
 PLAIN = {"flip": 0.0, "rotation": 0, "scale": [1.0, 1.0], "elastic": 0.0}
 WARP = {
@@ -114,8 +114,8 @@ def maps(tmp_path):
     return pd.DataFrame(rows), labels
 
 
-def vary(maps, labels, folder, settings, resampling="lines", variants=4, seed=0):
-    return vary_maps(maps, labels, folder, settings, resampling, variants, seed)
+def vary(maps, labels, folder, settings, interpolation="lines", variants=4, seed=0):
+    return vary_maps(maps, labels, folder, settings, interpolation, variants, seed)
 
 
 @given(
@@ -147,18 +147,18 @@ def test_a_warp_is_undone_by_its_inverse(seed):
     assert np.abs(warp.inverse(warp.forward(points)) - points).max() < 0.05
 
 
-@given(seed=st.integers(0, 2**32), resampling=st.sampled_from(["linear", "nearest"]))
-def test_maps_of_colors_move_as_their_boxes(seed, resampling):
+@given(seed=st.integers(0, 2**32), interpolation=st.sampled_from(["linear", "nearest"]))
+def test_maps_of_colors_move_as_their_boxes(seed, interpolation):
     image = blank()
     cv2.ellipse(image, (48, 40), (14, 9), 0, 0, 360, (200, 30, 60), -1)
     box = extents(image)
     settings = {**WARP, "translation": 0.05, "scale": [0.8, 1.1], "elastic": 0.01}
     warp = draw_warp(np.random.default_rng(seed), settings, (0, 0, *SIZE))
-    found, visible = warped_box(outline(image, box, resampling), warp, SIZE)
-    warped = warp_map(image, warp, resampling)
+    found, visible = warped_box(outline(image, box, interpolation), warp, SIZE)
+    warped = warp_map(image, warp, interpolation)
     assert visible == 1
     assert np.abs(np.subtract(found, extents(warped))).max() <= 1.7
-    if resampling == "nearest":
+    if interpolation == "nearest":
         colors = np.unique(warped.reshape(-1, 3), axis=0).tolist()
         assert colors == [[0, 0, 0], [200, 30, 60]]  # no class that was not there
 
@@ -166,9 +166,9 @@ def test_maps_of_colors_move_as_their_boxes(seed, resampling):
 def test_no_warp_changes_nothing():
     image = draw(draw(blank(), "seven", (10, 10, 30, 50)), "cross", (50, 30, 81, 61))
     warp = draw_warp(np.random.default_rng(0), PLAIN, (0, 0, *SIZE))
-    for resampling in ("lines", "linear", "nearest"):
-        assert (warp_map(image, warp, resampling) == image).all()
-        box, visible = warped_box(outline(image, (10, 10, 30, 50), resampling), warp, SIZE)
+    for interpolation in ("lines", "linear", "nearest"):
+        assert (warp_map(image, warp, interpolation) == image).all()
+        box, visible = warped_box(outline(image, (10, 10, 30, 50), interpolation), warp, SIZE)
         np.testing.assert_allclose(box, (10, 10, 30, 50), atol=1e-9)
         assert visible == 1
 
@@ -258,12 +258,14 @@ def test_a_classification_keeps_its_drawing_in_the_picture(maps, tmp_path):
         assert now >= 0.8 * drawn[row["source"]]
 
 
-@pytest.mark.parametrize("resampling", ["lines", "linear", "nearest"])
+@pytest.mark.parametrize("interpolation", ["lines", "linear", "nearest"])
 @pytest.mark.parametrize("background", ["blank", "source"])
-def test_recombined_boxes_are_the_extents_of_what_is_drawn(maps, tmp_path, resampling, background):
+def test_recombined_boxes_are_the_extents_of_what_is_drawn(
+    maps, tmp_path, interpolation, background
+):
     table, labels = maps
     settings = {**RECOMBINE, "background": background}
-    made = vary(table, labels, tmp_path / "varied", settings, resampling, variants=8)
+    made = vary(table, labels, tmp_path / "varied", settings, interpolation, variants=8)
     assert len(made.manifest) == 32 and not made.rejected
     shapes = {"0": "triangle", "1": "seven", "2": "cross"}
     counts = set()
@@ -449,8 +451,8 @@ def test_maps_of_an_earlier_run_are_removed(maps, tmp_path):
 
 
 def test_every_extractor_says_how_its_maps_move():
-    assert {e.resampling for e in EXTRACTORS.values()} <= {"lines", "linear", "nearest"}
-    assert EXTRACTORS["canny"].resampling == "lines"
+    assert {code(e).interpolation for e in CONDITIONS.values()} <= {"lines", "linear", "nearest"}
+    assert code(CONDITIONS["canny"]).interpolation == "lines"
 
 
 def test_the_script_writes_its_tables(maps, tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ class Canny:
     thresholds: str = "fixed"
     nothing: ClassVar[str] = "no edge found"
     compare: ClassVar[Callable] = staticmethod(edge_f1)
-    resampling: ClassVar[str] = "lines"
+    interpolation: ClassVar[str] = "lines"
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]

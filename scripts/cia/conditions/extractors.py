@@ -1,11 +1,11 @@
 """Condition maps: what a ControlNet is shown of a picture.
 
-To add an extractor, write a dataclass like those in this package and enter it in `EXTRACTORS`. Its
-fields are the settings that config may give, with their defaults. It has
+An extractor is a dataclass like those in this package. Its fields are the settings that config may
+give, with their defaults. It has
 
 - `nothing`: what to say of a picture in which it found nothing;
 - `compare`: how alike two of its maps are, one of `cia.conditions.likeness`;
-- `resampling`: how its maps are warped: `lines` (white, one pixel wide, on black), `linear` (a
+- `interpolation`: how its maps are warped: `lines` (white, one pixel wide, on black), `linear` (a
   drawing on black) or `nearest` (flat colors that are classes);
 - `extract(pictures, sizes)`: for RGB pictures, uint8 (H, W, 3), and the sizes (width, height) of
   their maps, a list of maps, uint8 RGB (height, width, 3), each with the number of things found.
@@ -22,36 +22,22 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from cia.conditions.canny import Canny
-from cia.conditions.mediapipe_face import MediapipeFace
-from cia.conditions.openpose import Openpose
-from cia.conditions.segmentation import Segmentation
-from cia.conditions.yolo_segmentation import YoloSegmentation
+from cia.catalog import CONDITIONS, code
 from cia.errors import UserError, suggest
 
 
 class Extractor(Protocol):
-    """What `EXTRACTORS` makes."""
+    """What the `CONDITIONS` of `cia.catalog` are."""
 
     nothing: ClassVar[str]
     compare: ClassVar[Callable[[np.ndarray, np.ndarray], float]]
-    resampling: ClassVar[str]
+    interpolation: ClassVar[str]
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]
     ) -> list[tuple[np.ndarray, int]]: ...
 
     def weights(self) -> list[Path]: ...
-
-
-EXTRACTORS = {
-    "canny": Canny,
-    "openpose": Openpose,
-    "segmentation": Segmentation,
-    "yolo_segmentation": YoloSegmentation,
-    "mediapipe_face": MediapipeFace,
-}
-"""Every extractor by its name in config."""
 
 
 def make_extractor(name: str, settings: Mapping[str, Any]) -> Extractor:
@@ -62,10 +48,11 @@ def make_extractor(name: str, settings: Mapping[str, Any]) -> Extractor:
     UserError
         If there is none, or it does not know a setting, or a setting's value makes no sense.
     """
-    if name not in EXTRACTORS:
-        raise UserError(f"extractor: {name!r} is none of {', '.join(EXTRACTORS)}")
-    known = [field.name for field in fields(EXTRACTORS[name]) if field.init]
+    if name not in CONDITIONS:
+        raise UserError(f"extractor: {name!r} is none of {', '.join(CONDITIONS)}")
+    kind = code(CONDITIONS[name])
+    known = [field.name for field in fields(kind) if field.init]
     for key in settings:
         if key not in known:
             raise UserError(f"extractor {name}: unknown setting {key!r}{suggest(key, known)}")
-    return EXTRACTORS[name](**settings)
+    return kind(**settings)

@@ -37,7 +37,7 @@ class MediapipeFace:
 
     nothing: ClassVar[str] = "no face found (or none of at least min_face_size pixels)"
     compare: ClassVar[Callable] = staticmethod(keypoint_closeness)
-    resampling: ClassVar[str] = "linear"
+    interpolation: ClassVar[str] = "linear"
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]

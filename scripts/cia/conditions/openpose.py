@@ -47,7 +47,7 @@ class Openpose:
 
     nothing: ClassVar[str] = "no person found"
     compare: ClassVar[Callable] = staticmethod(keypoint_closeness)
-    resampling: ClassVar[str] = "linear"
+    interpolation: ClassVar[str] = "linear"
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]

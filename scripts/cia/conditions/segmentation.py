@@ -42,7 +42,7 @@ class Segmentation:
 
     nothing: ClassVar[str] = "no class with an ADE20K counterpart found"
     compare: ClassVar[Callable] = staticmethod(mean_iou)
-    resampling: ClassVar[str] = "nearest"
+    interpolation: ClassVar[str] = "nearest"
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]

@@ -51,7 +51,7 @@ class YoloSegmentation:
 
     nothing: ClassVar[str] = "no object with an ADE20K counterpart found"
     compare: ClassVar[Callable] = staticmethod(mean_iou)
-    resampling: ClassVar[str] = "nearest"
+    interpolation: ClassVar[str] = "nearest"
 
     def extract(
         self, pictures: list[np.ndarray], sizes: list[tuple[int, int]]

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator, validators
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from cia.catalog import TABLES, Table
 from cia.config.experiments import used_config
 from cia.config.model_names import missing_files, unknown_names
 from cia.config.references import reference_errors
@@ -34,8 +35,49 @@ MERGE = "tag:yaml.org,2002:merge"
 
 
 def load_schema(name: str = "config.yaml") -> dict:
-    """Return one of the JSON Schemas in config/schema."""
+    """Return one of the JSON Schemas in config/schema; of a table of parts, with every part's."""
+    schema = _read_schema(name)
+    table = TABLES.get(name.removesuffix(".yaml"))
+    return _with_parts(schema, name, table) if table else schema
+
+
+def _read_schema(name: str) -> dict:
     return yaml.safe_load((SCHEMA_FOLDER / name).read_text(encoding="utf-8"))
+
+
+def _with_parts(schema: dict, name: str, table: Table) -> dict:
+    """Say in a table's schema which parts there are, and what settings each has of its own.
+
+    A part's schema in TABLE/NAME.yaml has a `description`, and the `properties` (and which of them
+    are `required`) that stand beside those of all parts. It may refer to the table's `$defs`.
+    """
+    shared = dict.fromkeys(schema["properties"], {})
+    words, branches, bodies = [], [], {}
+    for part in table.parts:
+        own = _read_schema(f"{name.removesuffix('.yaml')}/{part}.yaml")
+        family = part in table.families
+        words.append(f"{part}{':NAME' * family} - {own['description']}")
+        test = {"pattern": f"^{part}:"} if family else {"const": part}
+        choice = {"properties": {table.key: test}, "required": [table.key]}
+        branches.append({"if": choice, "then": {"$ref": f"#/$defs/{part}"}})
+        bodies[part] = {
+            "type": "object",
+            "additionalProperties": False,
+            "required": own.get("required", []),
+            "properties": shared | own.get("properties", {}),
+        }
+    key = schema["properties"][table.key]
+    key["description"] = " ".join(filter(None, [key.get("description"), *words]))
+    key |= _names_of(table)
+    return {**schema, "allOf": branches, "$defs": schema.get("$defs", {}) | bodies}
+
+
+def _names_of(table: Table) -> dict:
+    """Return the schema of what names a part: one of them, or of a family a member (timm:NAME)."""
+    if not table.families:
+        return {"enum": list(table.parts)}
+    names = [part + ":.+" * (part in table.families) for part in table.parts]
+    return {"pattern": f"^({'|'.join(names)})$"}
 
 
 def checked(config: dict) -> dict:

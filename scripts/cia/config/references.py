@@ -5,11 +5,10 @@ Light on purpose: the Snakefile imports it for every dry run.
 
 from collections.abc import Iterator
 
+from cia.catalog import JUDGES, TRAINERS, VARIATIONS, judge_of, score_numbers
 from cia.config.studies import RANDOM, made_entries, one_replicate, sizes
-from cia.directions import JUDGED, SCORES
 from cia.errors import suggest
 from cia.shares import count_of_ratio, count_of_share
-from cia.training.options import TRAINERS
 
 EXPERIMENT_KEYS = (
     "dataset",
@@ -66,13 +65,14 @@ def reference_errors(config: dict) -> Iterator[str]:
 
 
 def _unknown_scores(name: str, selection: dict) -> Iterator[str]:
+    known = score_numbers()
     for column in _scores_of(selection):
-        if column not in SCORES:
-            yield f"selections.{name}: there is no score {column!r}{suggest(column, SCORES)}"
+        if column not in known:
+            yield f"selections.{name}: there is no score {column!r}{suggest(column, known)}"
 
 
 def _judge_errors(config: dict, name: str, judge: dict) -> Iterator[str]:
-    if judge["kind"] != "label_survival":
+    if not _has_model(judge):
         return
     yield from _unknown(config, f"judges.{name}.trainer", "trainers", judge)
     yield from _unknown(config, f"judges.{name}.mix", "mixes", judge)
@@ -81,6 +81,11 @@ def _judge_errors(config: dict, name: str, judge: dict) -> Iterator[str]:
             f"judges.{name}.mix: {judge['mix']!r} has synthetic images; a judge of labels must "
             "be trained on real ones alone"
         )
+
+
+def _has_model(judge: dict) -> bool:
+    """Say whether a judge looks at images with a model that a trainer of the config trains."""
+    return "model" in JUDGES[judge["kind"]].needs
 
 
 def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
@@ -176,7 +181,7 @@ def _unfit_judges(config: dict, key: str, experiment: dict) -> Iterator[str]:
     kinds = [judge["kind"] for judge in known]
     for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
         yield f"{key}: two judges of kind {kind!r}, whose scores would have the same names"
-    trainers = [judge["trainer"] for judge in known if judge["kind"] == "label_survival"]
+    trainers = [judge["trainer"] for judge in known if _has_model(judge)]
     yield from _unfit_trainers(config, key, {**experiment, "trainers": trainers})
 
 
@@ -186,10 +191,10 @@ def _unjudged(config: dict, key: str, owner: dict) -> Iterator[str]:
     pairs = [pair["selection"] for pair in owner.get("filtered", [])]
     for name in dict.fromkeys([*owner["selections"], *pairs]):
         for column in _scores_of(config["selections"].get(name, {})):
-            if JUDGED.get(column) not in {None, *kinds}:
+            if judge_of(column) not in {None, *kinds}:
                 yield (
                     f"{key}: selection {name!r} goes by {column!r}, which a judge of kind "
-                    f"{JUDGED[column]!r} gives; name such a one in `judges`"
+                    f"{judge_of(column)!r} gives; name such a one in `judges`"
                 )
 
 
@@ -230,7 +235,8 @@ def _unfit_prompts(config: dict, name: str, generator: dict) -> Iterator[str]:
     """A new layout holds other objects than its source, so the source's caption would be wrong."""
     kind = config["variations"].get(generator["variation"], {}).get("kind")
     prompts = config["prompts"].get(generator["prompts"])
-    if kind == "recombine" and prompts and uses_captions(prompts):
+    new_layouts = kind and VARIATIONS[kind].other_objects
+    if new_layouts and prompts and uses_captions(prompts):
         yield (
             f"generators.{name}.prompts: {generator['prompts']!r} takes the real images' "
             f"captions, which are wrong for the new layouts of variation "
@@ -244,17 +250,18 @@ def _unfit_variations(config: dict, key: str, experiment: dict) -> Iterator[str]
     for name in experiment["generators"]:
         variation = config["generators"].get(name, {}).get("variation")
         kind = config["variations"].get(variation, {}).get("kind")
-        if task == "classification" and kind == "recombine":
+        if task and kind and VARIATIONS[kind].task not in (None, task):
+            fits = [other for other, entry in VARIATIONS.items() if entry.task in (None, task)]
             yield (
-                f"{key}: {name!r} has variation {variation!r} of kind "
-                "'recombine', which sets labeled objects into new layouts; dataset "
-                f"{experiment['dataset']!r} is for classification and has no boxes: use kind 'warp'"
+                f"{key}: {name!r} has variation {variation!r} of kind {kind!r}, which is for "
+                f"{VARIATIONS[kind].task}, but dataset {experiment['dataset']!r} is for {task}: "
+                f"use kind {' or '.join(map(repr, fits))}"
             )
 
 
 def _unfit_trainers(config: dict, key: str, experiment: dict) -> Iterator[str]:
     task = config["datasets"].get(experiment["dataset"], {}).get("task")
-    fits = [kind for kind, (_, for_task) in TRAINERS.items() if for_task == task]
+    fits = [kind for kind, trainer in TRAINERS.items() if trainer.task == task]
     for name in experiment["trainers"]:
         kind = config["trainers"].get(name, {}).get("kind")
         if task and kind and kind not in fits:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cia.directions import SCORES
+from cia.catalog import score_numbers
 from cia.evidence.arms import StudyArm
 from cia.evidence.resampling import accuracy, mean_average_precision, read_predictions
 from cia.feature_files import load_features
@@ -135,7 +135,7 @@ def _measure(files: Mapping[str, str], ids: Sequence[str], seed: int) -> dict:
     values = metric_values(real.features, chosen, files["model"], seed)
     scores = read_table(files["scores"])
     scores = scores[scores["id"].isin(set(ids))]
-    means = {f"mean_{key}": float(scores[key].mean()) for key in SCORES if key in scores}
+    means = {f"mean_{key}": float(scores[key].mean()) for key in score_numbers() if key in scores}
     # in the table it is the distance to any candidate, which says more about how many there were
     means["mean_copy_synthetic"] = float(copy_synthetic(real.features, chosen).mean())
     return {key: value for key, value in (values | means).items() if np.isfinite(value)}

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from cia.directions import METRICS, SCORES
+from cia.catalog import metric_numbers, score_numbers
 from cia.errors import UserError
 from cia.evidence.arms import CHOSEN, CLAIMS, KINDS, StudyArm
 from cia.evidence.correlations import rank_correlation
@@ -205,9 +205,9 @@ def _metric_correlations(arms: Sequence[StudyArm]) -> dict[str, dict]:
 
 def _better(name: str) -> str | None:
     """Return which end of a metric, or mean score, is the better one, by the name in its name."""
-    directions = METRICS | SCORES
+    numbers = metric_numbers() | score_numbers()
     words = [word.removeprefix("mean_") for word in re.split(r"\W+", name)]
-    return next((directions[word] for word in words if word in directions), None)
+    return next((numbers[word].better for word in words if word in numbers), None)
 
 
 def _number(value: float | None) -> float | None:

@@ -1,25 +1,18 @@
 """Scores that look at the images themselves, shard by shard.
 
-`JUDGES` maps the config's `kind` to a function of a `Case` and the judge's settings that returns a
-column per score; adding one is a function, an entry, and its columns in `cia.directions.SCORES`.
+A judge, one of the `JUDGES` of `cia.catalog`, is a function of a `Case` and its settings that
+returns a column per score.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cia.catalog import JUDGES, code
 from cia.planning.plans import shard_of
-
-JUDGES = {
-    "condition_fidelity": "cia.judging.fidelity",
-    "label_survival": "cia.judging.survival",
-    "text_agreement": "cia.judging.agreement",
-}
-"""Kind of judge: the module whose `judge` does it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,7 @@ def judge_images(case: Case, settings: Mapping[str, Any]) -> pd.DataFrame:
     UserError
         If a model can't be loaded.
     """
-    judge: Callable[..., dict[str, np.ndarray]] = import_module(JUDGES[settings["kind"]]).judge
+    judge: Callable[..., dict[str, np.ndarray]] = code(JUDGES[settings["kind"]])
     if case.images.empty:
         return pd.DataFrame({"id": []})
     return pd.DataFrame({"id": case.images["id"], **judge(case, settings)})

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from cia.catalog import TRAINERS, code
 from cia.judging.cases import Case
 from cia.labels.lines import split_label
+from cia.training.trainings import Reading
 
 MATCH = 0.5
 """Intersection over union from which a found box is a labelled one's."""
@@ -23,26 +25,29 @@ def judge(case: Case, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
         are no labelled one's). An image without labelled boxes has recall and IoU 1.
         Classification: label_confidence (probability of the label).
     """
-    paths = case.images["image"].tolist()
+    found = _read(case, settings)
     if case.task == "classification":
-        from cia.training.classifier import predict
-
-        chances = predict(
-            settings["weights"], settings["trainer"], case.classes, paths, case.batch_size
-        )
         labels = case.images["label"].astype(int).to_numpy()
-        return {"label_confidence": chances[np.arange(len(labels)), labels].astype(np.float64)}
-    from cia.training.yolo import predict
-
-    found = predict(
-        settings["weights"], settings["trainer"], paths, settings["confidence"], case.threads
-    )
+        return {"label_confidence": found[np.arange(len(labels)), labels].astype(np.float64)}
     rows = [
         match_boxes(np.array(split_label(label), dtype=np.float64).reshape(-1, 5), boxes)
         for label, boxes in zip(case.images["label"], found, strict=True)
     ]
     recall, iou, extra = np.array(rows, dtype=np.float64).T
     return {"label_recall": recall, "label_iou": iou, "extra_objects": extra}
+
+
+def _read(case: Case, settings: Mapping[str, Any]) -> np.ndarray | list[np.ndarray]:
+    """Return what the trained model says of each image, by the trainer's own `predict`."""
+    reading = Reading(
+        paths=case.images["image"].tolist(),
+        classes=case.classes,
+        batch_size=case.batch_size,
+        threads=case.threads,
+        confidence=settings["confidence"],
+    )
+    trainer = code(TRAINERS[settings["trainer"]["kind"]])
+    return trainer.predict(settings["weights"], settings["trainer"], reading)
 
 
 def match_boxes(labelled: np.ndarray, found: np.ndarray) -> tuple[float, float, int]:

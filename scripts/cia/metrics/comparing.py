@@ -1,35 +1,18 @@
 """Distribution metrics (DTD): how far the synthetic images are, as a set, from the real ones.
 
-`METRICS` lists functions of a `Comparison` that return estimates by name; adding a metric is such a
-function, an entry there, and one in `cia.directions.METRICS`.
+Those that there are, `METRICS` of `cia.catalog`: functions of a `Comparison` that return an
+`Estimate` by the name of each number.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from cia.directions import METRICS as DIRECTIONS
+from cia.catalog import METRICS, code, metric_numbers
 from cia.errors import UserError
 from cia.metrics.bootstrap import Draws, draw, interval
-from cia.metrics.frechet import (
-    PARTS,
-    frechet_distance,
-    frechet_infinity,
-    frechet_influence,
-    frechet_value,
-)
-from cia.metrics.inception_score import SPLITS, inception_score, score_replicates
-from cia.metrics.kernels import (
-    gaussian_kernel,
-    kernel_distance,
-    median_distance,
-    mmd_replicates,
-    polynomial_kernel,
-    squared_mmd,
-)
-from cia.metrics.manifolds import NEIGHBORS, compare_manifolds
 
 logger = logging.getLogger("cia")
 
@@ -77,127 +60,10 @@ class Estimate:
     replicates: np.ndarray | None = None
     notes: dict = field(default_factory=dict)
 
-
-def frechet(sets: Comparison) -> dict[str, Estimate]:
-    """Frechet distance; on Inception's features its name is FID."""
-    name = "fid" if sets.model == "inception" else "frechet_distance"
-    value = frechet_distance(sets.real, sets.synthetic)
-    replicates = None
-    if sets.draws:
-        replicates = frechet_influence(sets.real, sets.synthetic).replicates(sets.draws)
-    images, dimensions = min(len(sets.real), len(sets.synthetic)), sets.real.shape[1]
-    warning = (
-        f"{images} images for {dimensions} features: the distance is biased upwards by much; "
-        "compare it only with others at the same numbers of images"
-    )
-    return {name: Estimate(value, replicates, {"warning": warning} if images <= dimensions else {})}
-
-
-def frechet_limit(sets: Comparison) -> dict[str, Estimate]:
-    """Frechet distance extrapolated to endless images."""
-    images, dimensions = min(len(sets.real), len(sets.synthetic)), sets.real.shape[1]
-    if images < 2 * PARTS[-1]:
-        return {"frechet_infinity": _none(f"{images} images are too few for {PARTS[-1]} parts")}
-    measure = frechet_influence if sets.draws else frechet_value
-    found = frechet_infinity(sets.real, sets.synthetic, sets.seed, measure)
-    notes = {}
-    if images // PARTS[-1] <= dimensions:
-        notes["warning"] = (
-            f"parts of {images // PARTS[-1]} images for {dimensions} features: too few for a "
-            "straight line over 1/n, so bias remains"
-        )
-    return {
-        "frechet_infinity": Estimate(
-            found.value, found.replicates(sets.draws) if sets.draws else None, notes
-        )
-    }
-
-
-def kernel(sets: Comparison) -> dict[str, Estimate]:
-    """Kernel Inception Distance on any features; as a floor, of all images instead of subsets."""
-    if not sets.draws:
-        return {"kid": Estimate(squared_mmd(sets.real, sets.synthetic, polynomial_kernel))}
-    mean, std, subsets, size = kernel_distance(sets.real, sets.synthetic, sets.seed)
-    notes = {"std": std, "subsets": subsets, "subset_size": size}
-    if size < 50:
-        notes["warning"] = f"{size} images: without bias, but too few to tell small differences"
-    return {"kid": Estimate(mean, _mmd_replicates(sets, polynomial_kernel), notes)}
-
-
-def gaussian(sets: Comparison) -> dict[str, Estimate]:
-    """Squared MMD with a Gaussian kernel, after CMMD (Jayasumana et al., "Rethinking FID", 2024).
-
-    Theirs is on CLIP's features with a bandwidth of 10 for their scale; here the bandwidth is the
-    median distance of the real images, so that it serves any features.
-    """
-    bandwidth = median_distance(sets.real, sets.seed)
-    if bandwidth == 0:
-        return {"mmd_rbf": _none("the real images have the same features: there is no bandwidth")}
-    chosen = gaussian_kernel(bandwidth)
-    value = squared_mmd(sets.real, sets.synthetic, chosen)
-    return {"mmd_rbf": Estimate(value, _mmd_replicates(sets, chosen), {"bandwidth": bandwidth})}
-
-
-def manifolds(sets: Comparison) -> dict[str, Estimate]:
-    """Precision, recall, density and coverage."""
-    names = ("precision", "recall", "density", "coverage")
-    images = min(len(sets.real), len(sets.synthetic))
-    if images <= NEIGHBORS:
-        reason = f"{images} images have no {NEIGHBORS} neighbors each"
-        return {name: _none(reason) for name in names}
-    found = compare_manifolds(sets.real, sets.synthetic)
-    of_real = {"recall", "coverage"}
-    estimates = {}
-    for name in names:
-        terms, replicates = getattr(found, name), None
-        if sets.draws:
-            replicates = (sets.draws.real if name in of_real else sets.draws.synthetic) @ terms
-        notes = {"neighbors": NEIGHBORS}
-        if images < 100:
-            notes["warning"] = f"{images} images: neighborhoods are wide, so all of these are rough"
-        estimates[name] = Estimate(float(terms.mean()), replicates, notes)
-    return estimates
-
-
-def inception(sets: Comparison) -> dict[str, Estimate]:
-    """Inception Score, on the class probabilities of a classifier."""
-    if sets.probabilities is None:
-        return {}
-    images, classes = sets.probabilities.shape
-    if not classes:
-        reason = f"the model {sets.model!r} has no class probabilities"
-        return {"inception_score": _none(reason)}
-    if images < SPLITS:
-        return {"inception_score": _none(f"{images} images are too few for {SPLITS} splits")}
-    mean, std = inception_score(sets.probabilities)
-    replicates = None
-    if sets.draws:
-        replicates = score_replicates(sets.probabilities, sets.draws.synthetic)
-        replicates *= mean / replicates.mean()
-    return {"inception_score": Estimate(mean, replicates, {"std": std, "splits": SPLITS})}
-
-
-METRICS: Sequence[Callable[[Comparison], dict[str, Estimate]]] = (
-    frechet,
-    frechet_limit,
-    kernel,
-    gaussian,
-    manifolds,
-    inception,
-)
-"""Every distribution metric."""
-
-
-RANGES = {
-    "fid": (0, np.inf),
-    "frechet_distance": (0, np.inf),
-    "precision": (0, 1),
-    "recall": (0, 1),
-    "density": (0, np.inf),
-    "coverage": (0, 1),
-    "inception_score": (1, np.inf),
-}
-"""Ends that a metric's interval does not pass."""
+    @classmethod
+    def missing(cls, reason: str) -> "Estimate":
+        """Return the estimate of a metric that can't be had."""
+        return cls(None, None, {"reason": reason})
 
 
 def distribution_metrics(
@@ -275,14 +141,16 @@ def metric_values(
 
 
 def _measure(sets: Comparison) -> dict[str, Estimate]:
-    return {name: found for metric in METRICS for name, found in metric(sets).items()}
+    found = (code(metric)(sets) for metric in METRICS.values())
+    return {name: estimate for estimates in found for name, estimate in estimates.items()}
 
 
 def _entry(name: str, estimate: Estimate) -> dict:
-    entry = {"value": estimate.value, "direction": DIRECTIONS[name]}
+    number = metric_numbers()[name]
+    entry = {"value": estimate.value, "direction": number.better}
     if estimate.replicates is not None:
-        least, most = RANGES.get(name, (-np.inf, np.inf))
-        ends = np.clip(interval(estimate.value, estimate.replicates), least, most)
+        ends = interval(estimate.value, estimate.replicates)
+        ends = np.clip(ends, number.least, number.most)
         entry["low"], entry["high"] = map(float, ends)
     if warning := estimate.notes.get("warning"):
         logger.warning("%s: %s", name, warning)
@@ -301,18 +169,10 @@ def _references(
     sample = synthetic[generator.permutation(len(synthetic))[:half]]
     floors = _measure(Comparison(first, second, model, seed))
     if probabilities is not None:
-        floors |= inception(Comparison(real, real, model, seed, None, probabilities))
+        whole = Comparison(real, real, model, seed, None, probabilities)
+        for metric in METRICS.values():
+            floors |= code(metric)(whole) if metric.of_probabilities else {}
     return floors, _measure(Comparison(first, sample, model, seed))
-
-
-def _mmd_replicates(sets: Comparison, chosen) -> np.ndarray | None:
-    if not sets.draws:
-        return None
-    return mmd_replicates(sets.real, sets.synthetic, chosen, sets.draws)
-
-
-def _none(reason: str) -> Estimate:
-    return Estimate(None, None, {"reason": reason})
 
 
 def _require_comparable(real: np.ndarray, synthetic: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.linalg
 
 from cia.metrics.bootstrap import Draws
+from cia.metrics.comparing import Comparison, Estimate
 
 PARTS = (1, 2, 3, 4)
 """Into how many parts the images are dealt to see how the distance grows as they get fewer."""
@@ -204,3 +205,37 @@ def _influence(features, vectors, singular, difference) -> np.ndarray:
     lengths = np.square(centered).sum(axis=1) * images / (images - 1)
     own = 2 * centered @ difference + lengths - transported
     return own - own.mean()
+
+
+def measure(sets: Comparison) -> dict[str, Estimate]:
+    """Frechet distance, which on Inception's features is the FID, and its limit for many images."""
+    return {**_of_all(sets), "frechet_infinity": _of_endless(sets)}
+
+
+def _of_all(sets: Comparison) -> dict[str, Estimate]:
+    name = "fid" if sets.model == "inception" else "frechet_distance"
+    value = frechet_distance(sets.real, sets.synthetic)
+    replicates = None
+    if sets.draws:
+        replicates = frechet_influence(sets.real, sets.synthetic).replicates(sets.draws)
+    images, dimensions = min(len(sets.real), len(sets.synthetic)), sets.real.shape[1]
+    warning = (
+        f"{images} images for {dimensions} features: the distance is biased upwards by much; "
+        "compare it only with others at the same numbers of images"
+    )
+    return {name: Estimate(value, replicates, {"warning": warning} if images <= dimensions else {})}
+
+
+def _of_endless(sets: Comparison) -> Estimate:
+    images, dimensions = min(len(sets.real), len(sets.synthetic)), sets.real.shape[1]
+    if images < 2 * PARTS[-1]:
+        return Estimate.missing(f"{images} images are too few for {PARTS[-1]} parts")
+    by = frechet_influence if sets.draws else frechet_value
+    found = frechet_infinity(sets.real, sets.synthetic, sets.seed, by)
+    notes = {}
+    if images // PARTS[-1] <= dimensions:
+        notes["warning"] = (
+            f"parts of {images // PARTS[-1]} images for {dimensions} features: too few for a "
+            "straight line over 1/n, so bias remains"
+        )
+    return Estimate(found.value, found.replicates(sets.draws) if sets.draws else None, notes)

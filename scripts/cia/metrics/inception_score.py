@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from cia.metrics.comparing import Comparison, Estimate
+
 SPLITS = 10
 
 
@@ -53,3 +55,23 @@ def _log_scores(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 def _entropy(probabilities: np.ndarray) -> np.ndarray:
     return -(probabilities * np.log(np.maximum(probabilities, 1e-300))).sum(axis=1)
+
+
+def measure(sets: Comparison) -> dict[str, Estimate]:
+    """Inception Score, on the class probabilities of a classifier."""
+    if sets.probabilities is None:
+        return {}
+    images, classes = sets.probabilities.shape
+    if not classes:
+        reason = f"the model {sets.model!r} has no class probabilities"
+        return {"inception_score": Estimate.missing(reason)}
+    if images < SPLITS:
+        return {
+            "inception_score": Estimate.missing(f"{images} images are too few for {SPLITS} splits")
+        }
+    mean, std = inception_score(sets.probabilities)
+    replicates = None
+    if sets.draws:
+        replicates = score_replicates(sets.probabilities, sets.draws.synthetic)
+        replicates *= mean / replicates.mean()
+    return {"inception_score": Estimate(mean, replicates, {"std": std, "splits": SPLITS})}

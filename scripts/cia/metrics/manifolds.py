@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cia.metrics.comparing import Comparison, Estimate
 from cia.neighbors import neighbor_radii, tiles
 
 NEIGHBORS = 5
@@ -57,3 +58,24 @@ def compare_manifolds(real: np.ndarray, synthetic: np.ndarray, k: int = NEIGHBOR
         density=inside / k,
         coverage=covered.astype(np.float64),
     )
+
+
+def measure(sets: Comparison) -> dict[str, Estimate]:
+    """Precision, recall, density and coverage."""
+    names = ("precision", "recall", "density", "coverage")
+    images = min(len(sets.real), len(sets.synthetic))
+    if images <= NEIGHBORS:
+        reason = f"{images} images have no {NEIGHBORS} neighbors each"
+        return {name: Estimate.missing(reason) for name in names}
+    found = compare_manifolds(sets.real, sets.synthetic)
+    of_real = {"recall", "coverage"}
+    estimates = {}
+    for name in names:
+        terms, replicates = getattr(found, name), None
+        if sets.draws:
+            replicates = (sets.draws.real if name in of_real else sets.draws.synthetic) @ terms
+        notes = {"neighbors": NEIGHBORS}
+        if images < 100:
+            notes["warning"] = f"{images} images: neighborhoods are wide, so all of these are rough"
+        estimates[name] = Estimate(float(terms.mean()), replicates, notes)
+    return estimates

@@ -15,9 +15,6 @@ ROW_BYTES = 100
 NARROW = 30
 """The same for rows of training sets, and for lines of labels."""
 
-NETWORK_EXTRACTORS = ("openpose", "segmentation", "yolo_segmentation")
-"""Condition extractors that are torch networks, which a GPU makes faster."""
-
 _START_MINUTES = 20.0
 """Starting Python, loading models from a busy file system."""
 
@@ -39,6 +36,9 @@ _SECONDS_PER_PAIR = 3e-6
 
 _SECONDS_PER_TRAINING_MEGAPIXEL = 0.2
 """Forward, backward and reading the picture, for a middle-sized detector on a slow GPU."""
+
+_USUAL_SIDE = 640
+"""Of a training's pictures, in pixels, where its settings do not say."""
 
 
 def table_rows(path: str | Path, row_bytes: int = ROW_BYTES) -> int:
@@ -77,7 +77,7 @@ def image_minutes(kind: str, images: int) -> int:
     Parameters
     ----------
     kind : str
-        scan, canny, network (any other extractor), vary, features, mix or gallery.
+        scan, canny (any extractor that is no network), network, vary, features, mix or gallery.
     images : int
         How many.
     """
@@ -106,11 +106,11 @@ def training_minutes(images: int, settings: dict) -> int:
     images : int
         Size of the training set.
     settings : dict
-        One entry of the config's `trainers`: steps or epochs, batch, image_size.
+        One entry of the config's `trainers`: steps or epochs, batch, and perhaps image_size.
     """
     seen = settings["steps"] * settings["batch"] if settings["steps"] else 0
     seen = seen or images * settings["epochs"]
-    megapixels = settings["image_size"] ** 2 / 1e6
+    megapixels = settings.get("image_size", _USUAL_SIDE) ** 2 / 1e6
     return _minutes(40 * 60 + seen * megapixels * _SECONDS_PER_TRAINING_MEGAPIXEL)
 
 

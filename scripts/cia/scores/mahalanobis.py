@@ -6,9 +6,19 @@ import numpy as np
 import scipy.linalg
 
 from cia.errors import UserError
+from cia.scores.inputs import Inputs
 
 _BLOCK = 1024
 """Rows taken at a time, which bounds memory."""
+
+
+def score(inputs: Inputs) -> dict[str, np.ndarray]:
+    """Return the distances to all real images, to those of the class if asked for, and ciagen's."""
+    real, synthetic = inputs.real, inputs.synthetic
+    scores = {"mahalanobis": mahalanobis(real, synthetic)}
+    if inputs.classes:
+        scores["mahalanobis_class"] = mahalanobis_per_class(real, synthetic, *inputs.classes)
+    return {**scores, "mld_pinv": mahalanobis_pinv(real, synthetic)}
 
 
 def mahalanobis(real: np.ndarray, synthetic: np.ndarray) -> np.ndarray:

@@ -1,8 +1,7 @@
 """Per-image scores (PTD): how good each synthetic image is, one column per score.
 
-Most follow from features; see `cia.judging` for those that look at the images themselves. To add
-one of the features, write a function of real features (n, d) and synthetic ones (m, d), call it in
-`score_features` and enter its direction in `cia.directions.SCORES`.
+Most follow from features, the `SCORES` of `cia.catalog`: functions of `Inputs` that return columns.
+See `cia.judging` for those that look at the images themselves.
 """
 
 from collections.abc import Sequence
@@ -10,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from cia.catalog import SCORES, code
 from cia.errors import UserError
-from cia.scores.mahalanobis import mahalanobis, mahalanobis_per_class, mahalanobis_pinv
-from cia.scores.proximity import score_neighbors
+from cia.scores.inputs import Inputs
 
 
 def score_features(
@@ -21,7 +20,7 @@ def score_features(
     neighbors: int,
     classes: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Score every synthetic image by its features.
+    """Score every synthetic image by its features, by every score of the catalog.
 
     Parameters
     ----------
@@ -49,18 +48,11 @@ def score_features(
             f"{len(real)} real images, or all with the same features, give no distance; a score "
             "needs 3 real training images that differ"
         )
-    near = score_neighbors(real, synthetic, min(neighbors, len(real) - 1))
-    scores = {"mahalanobis": mahalanobis(real, synthetic)}
-    if classes:
-        scores["mahalanobis_class"] = mahalanobis_per_class(real, synthetic, *classes)
-    scores |= {
-        "mld_pinv": mahalanobis_pinv(real, synthetic),
-        "knn_distance": near.distance,
-        "realism": near.realism,
-        "copy_real": near.copy_real,
-        "copy_synthetic": near.copy_synthetic,
-    }
-    return scores, near.nearest_real, near.nearest_synthetic
+    inputs = Inputs(real, synthetic, min(neighbors, len(real) - 1), classes)
+    scores = {}
+    for score in SCORES.values():
+        scores |= code(score)(inputs)
+    return scores, inputs.nearest_real[1][:, 0], inputs.nearest_synthetic[1]
 
 
 def name_neighbors(

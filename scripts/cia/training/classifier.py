@@ -17,7 +17,7 @@ from cia.images import load_image
 from cia.progress import log_epoch
 from cia.remedies import command
 from cia.training.schedule import Draw, EpochSampler, seed_epoch
-from cia.training.trainings import Tested, Trained, Training
+from cia.training.trainings import Reading, Tested, Trained, Training
 
 
 def train(training: Training) -> Trained:
@@ -69,8 +69,9 @@ def test(training: Training, weights: Path) -> Tested:
     torch.set_num_threads(training.threads)
     entries = training.entries("test")
     paths = [str(training.mix / image) for image in entries["image"]]
-    settings, threads = training.settings, training.threads
-    chances = predict(weights, settings, training.classes, paths, settings["batch"], threads)
+    settings = training.settings
+    reading = Reading(paths, training.classes, settings["batch"], training.threads)
+    chances = predict(weights, settings, reading)
     truth, predicted = entries["label"].astype(int).to_numpy(), chances.argmax(axis=1)
     found = evaluate(truth, predicted, training.classes)
     return Tested(
@@ -120,14 +121,7 @@ def evaluate(truth: np.ndarray, predicted: np.ndarray, classes: list[str]) -> di
     return {"overall": overall, "per_class": per_class, "confusion": confusion}
 
 
-def predict(
-    weights: Path,
-    settings: dict,
-    classes: list[str],
-    paths: list[str],
-    batch_size: int,
-    threads: int = 1,
-) -> np.ndarray:
+def predict(weights: Path, settings: dict, reading: Reading) -> np.ndarray:
     """Read pictures with a trained classifier.
 
     Parameters
@@ -136,11 +130,8 @@ def predict(
         `best.safetensors` of a training.
     settings : dict
         The trainer's entry in the config.
-    classes : list of str
-        Class names in index order.
-    paths : list of str
+    reading : Reading
         The pictures.
-    batch_size, threads : int
 
     Returns
     -------
@@ -151,15 +142,15 @@ def predict(
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bare = {**settings, "pretrained": False, "weights": None}
-    model = _create(bare, len(classes))
+    model = _create(bare, len(reading.classes))
     model.load_state_dict(load_file(weights))
     model = model.eval().to(device)
     transform = _transform(model, settings, training=False)
-    pictures = _Pictures(paths, [-1] * len(paths), transform)
+    pictures = _Pictures(reading.paths, [-1] * len(reading.paths), transform)
     with torch.inference_mode():
         chances = [
             model(inputs.to(device)).softmax(dim=1).float().cpu().numpy()
-            for inputs, _ in _load(pictures, batch_size, threads)
+            for inputs, _ in _load(pictures, reading.batch_size, reading.threads)
         ]
     return np.concatenate(chances)
 

@@ -1,10 +1,4 @@
-"""Which trainers there are; apart from them, since the configuration is checked without torch."""
-
-TRAINERS = {
-    "yolo": ("cia.training.yolo", "detection"),
-    "timm": ("cia.training.classifier", "classification"),
-}
-"""Kind of trainer: the module whose `train` does it, and the task it is for."""
+"""What all trainers share; apart from them, since the configuration is checked without torch."""
 
 DECIDED = {
     **dict.fromkeys(("imgsz", "batch", "epochs", "patience"), "a setting of its own"),

@@ -1,6 +1,13 @@
 """Downstream models: trained on a mix, chosen on val, tested once on the real test split.
 
-A trainer keeps its work in progress in `training.work`, from where a killed training goes on.
+A trainer, one of the `TRAINERS` of `cia.catalog`, is a module with
+
+- `train(training: Training) -> Trained`, which takes exactly the steps of `training.schedule()`,
+  and keeps its work in progress in `training.work`, from where a killed training goes on;
+- `test(training: Training, weights: Path) -> Tested`;
+- `predict(weights: Path, settings: dict, reading: Reading)`: of a classification class
+  probabilities, shape (n, number of classes); of a detection per picture the objects that it finds,
+  float64, shape (objects, 5): class, cx, cy, w, h, normalized.
 
 A training is a function of what it is given: settings, seed, and what the training and validation
 entries show and say. One that was done before is not done again, whatever files were touched since.
@@ -12,19 +19,17 @@ import logging
 import shutil
 import time
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
+from cia.catalog import TRAINERS, code
 from cia.errors import UserError
 from cia.files import digest_file, model_fingerprint, read_yaml, write_text, write_yaml
 from cia.remedies import command
 from cia.runtime.provenance import package_versions
 from cia.tables import read_table, write_table
-from cia.training.options import TRAINERS
 from cia.training.schedule import Schedule, make_schedule
 from cia.versions import STAGE
 
@@ -125,6 +130,27 @@ class Tested:
     confusion: list | None = None
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Pictures that a trained model is to read.
+
+    Attributes
+    ----------
+    paths : list of str
+    classes : list of str
+        Class names in index order.
+    batch_size, threads : int
+    confidence : float
+        Of a detection the least confidence of what counts as found.
+    """
+
+    paths: list[str]
+    classes: list[str]
+    batch_size: int
+    threads: int
+    confidence: float = 0.0
+
+
 def training_of(job: Any) -> Training:
     """Return the training that a job is about: of rule train, or of rule test."""
     output = Path(job.output[0]).parent
@@ -164,13 +190,13 @@ def train(training: Training) -> Path:
             weights,
         )
         return weights
-    module, task = _module(training)
+    trainer = TRAINERS[training.settings["kind"]]
     _claim_work(training, key)
     start = time.monotonic()
-    trained = module.train(training)
+    trained = code(trainer).train(training)
     _require_planned_steps(training, trained)
     record = {
-        "task": task,
+        "task": trainer.task,
         "trainer": dict(training.settings),
         "seed": training.seed,
         "n": _counts(read_table(training.mix / "dataset.csv", "mixed")),
@@ -197,7 +223,7 @@ def test(training: Training) -> None:
     """
     record = read_yaml(training.output / RECORD)
     weights = trained_weights(training.output / RECORD)
-    tested = _module(training)[0].test(training, weights)
+    tested = code(TRAINERS[training.settings["kind"]]).test(training, weights)
     mixed = read_table(training.mix / "dataset.csv", "mixed")
     content = {name: value for name, value in record.items() if name not in ("weights", "key")}
     content |= {
@@ -225,11 +251,6 @@ def trained_weights(record_path: str | Path) -> Path:
             f"{path}: these weights are gone; train again: {command('--forcerun train')}"
         )
     return path
-
-
-def _module(training: Training) -> tuple[ModuleType, str]:
-    module, task = TRAINERS[training.settings["kind"]]
-    return import_module(module), task
 
 
 def _key(training: Training) -> str:

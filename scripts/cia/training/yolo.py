@@ -16,7 +16,7 @@ from cia.files import atomic_path, read_yaml, write_text, write_yaml
 from cia.images import load_image
 from cia.quiet_ultralytics import copy_fonts, import_ultralytics
 from cia.training.schedule import Schedule
-from cia.training.trainings import Tested, Trained, Training
+from cia.training.trainings import Reading, Tested, Trained, Training
 
 _INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
@@ -99,9 +99,7 @@ def test(training: Training, weights: Path) -> Tested:
     )
 
 
-def predict(
-    weights: Path, settings: dict, paths: list[str], confidence: float, threads: int
-) -> list[np.ndarray]:
+def predict(weights: Path, settings: dict, reading: Reading) -> list[np.ndarray]:
     """Find objects in pictures with a trained detector.
 
     Parameters
@@ -110,11 +108,8 @@ def predict(
         `best.pt` of a training.
     settings : dict
         The trainer's entry in the config.
-    paths : list of str
-        The pictures.
-    confidence : float
-        The least confidence of what counts as found.
-    threads : int
+    reading : Reading
+        The pictures, and the least confidence of what counts as found.
 
     Returns
     -------
@@ -122,12 +117,12 @@ def predict(
         Per picture, float64, shape (objects, 5): class, cx, cy, w, h, normalized.
     """
     with tempfile.TemporaryDirectory() as work:
-        model = _import_quietly(Path(work), threads).YOLO(weights)
+        model = _import_quietly(Path(work), reading.threads).YOLO(weights)
         found = []
-        for path in paths:
+        for path in reading.paths:
             picture = np.ascontiguousarray(load_image(path)[..., ::-1])  # ultralytics takes BGR
             result = model.predict(
-                picture, imgsz=settings["image_size"], conf=confidence, verbose=False
+                picture, imgsz=settings["image_size"], conf=reading.confidence, verbose=False
             )[0]
             boxes = result.boxes.cpu().numpy()
             found.append(np.column_stack([boxes.cls, boxes.xywhn]).astype(np.float64))

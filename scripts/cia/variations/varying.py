@@ -1,33 +1,23 @@
 """Varied condition maps of a whole set: other geometry than the real pictures', with its labels."""
 
-import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cia import draws
+from cia.catalog import VARIATIONS, code
 from cia.errors import UserError
 from cia.files import digest_file, remove_strays
-from cia.images import load_image, save_png
-from cia.labels.lines import Box
+from cia.images import save_png
 from cia.labels.reading import Objects, read_objects, write_objects
 from cia.planning.plans import variant_id
 from cia.progress import Progress
-from cia.variations.recombining import Piece, collect_pieces, compose, erase, lay_out
-from cia.variations.warping import Warp, draw_warp, enlarged, outline, warp_map, warped_box
 
 if TYPE_CHECKING:
     import pandas as pd
-
-logger = logging.getLogger("cia")
-
-STRENGTHS = (1.0,) * 12 + (0.5, 0.25, 0.125, 0.0)
-"""Warps to try until every object is visible enough; the last moves nothing out of the picture."""
-MAPS_IN_MEMORY = 256
 
 
 class Varied(NamedTuple):
@@ -40,6 +30,18 @@ class Varied(NamedTuple):
     objects: Objects | None
     found: int
     sources: list[str]
+
+
+Varier = Callable[
+    ["pd.DataFrame", Mapping[str, Objects] | None, Mapping[str, Any], str],
+    Callable[[Any, np.random.Generator], Varied | str],
+]
+"""What the `VARIATIONS` of `cia.catalog` are.
+
+Functions of all maps (as `vary_maps` takes them), the objects of each (None for a classification),
+the settings, and how maps of this kind are moved. They return the function that varies one map: of
+its row and a random generator, to a varied map, or to the reason why there is none.
+"""
 
 
 class Varieties(NamedTuple):
@@ -56,7 +58,7 @@ def vary_maps(
     labels: Mapping[str, str] | None,
     folder: str | Path,
     settings: Mapping[str, Any],
-    resampling: str,
+    interpolation: str,
     variants: int,
     seed: int,
     threads: int = 1,
@@ -76,9 +78,9 @@ def vary_maps(
     folder : path
         Where the maps go, into images/; other PNGs there are deleted.
     settings : mapping
-        An entry of `variations` in the config.
-    resampling : {"lines", "linear", "nearest"}
-        How maps of this kind are moved; see `cia.variations.warping.warp_map`.
+        An entry of `variations` in the config; its `kind` is one of `VARIATIONS`.
+    interpolation : {"lines", "linear", "nearest"}
+        How maps of this kind are moved; see `cia.variations.geometry.warp_map`.
     variants : int
         Maps per real picture.
     seed : int
@@ -105,7 +107,8 @@ def vary_maps(
             for row in maps.itertuples()
             if row.id in labels
         }
-    vary = _KINDS[settings["kind"]](maps, objects, settings, resampling)
+    varier: Varier = code(VARIATIONS[settings["kind"]])
+    vary = varier(maps, objects, settings, interpolation)
     progress = Progress(len(maps) * variants, "varied maps")
 
     def of_source(row) -> tuple[list[tuple[str, int, Varied]], str | None]:
@@ -157,80 +160,6 @@ def _enter(result: Varieties, row, id_: str, variant: int, varied: Varied, image
         label = write_objects(varied.objects, (row.width, row.height))
         result.labels.append({"id": id_, "label": label})
     result.sources.extend({"id": id_, "source": source} for source in varied.sources)
-
-
-def _warper(maps, objects, settings, resampling) -> Callable[..., Varied]:
-    """Return the function that warps one map."""
-
-    def vary(row, rng) -> Varied:
-        image, size = load_image(row.image), (row.width, row.height)
-        own = None if objects is None else objects[row.id]
-        warp, boxes = _fitting_warp(rng, settings, image, own, size, resampling)
-        moved = own and [(index, box) for (index, _), box in zip(own, boxes, strict=True)]
-        warped = warp_map(image, warp, resampling)
-        return Varied(warped, moved, row.found if warped.any() else 0, [row.id])
-
-    return vary
-
-
-def _fitting_warp(rng, settings, image, objects, size, resampling) -> tuple[Warp, list[Box]]:
-    """Draw warps, weaker ones in the end, until enough of every object is in the picture."""
-    if objects is None:  # the object of a classification is whatever the map draws
-        rows, columns = np.nonzero(image.any(axis=2))
-        drawn = np.column_stack([columns, rows]) + 0.5
-    else:
-        outlines = [outline(image, box, resampling) for _, box in objects]
-    for strength in STRENGTHS:
-        warp = draw_warp(rng, settings, (0, 0, *size), strength)
-        if objects is None:
-            found, shares = [], [_share_inside(warp.forward(drawn), size)]
-        else:
-            pairs = [warped_box(points, warp, size) for points in outlines]
-            found, shares = [box for box, _ in pairs], [visible for _, visible in pairs]
-        if all(share >= settings["min_visible"] for share in shares):
-            break
-    return warp, found
-
-
-def _share_inside(points: np.ndarray, size: tuple[int, int]) -> float:
-    inside = np.all((points >= 0) & (points <= size), axis=1)
-    return float(inside.mean()) if len(inside) else 1.0
-
-
-def _recombiner(maps, objects, settings, resampling) -> Callable[..., Varied | str]:
-    """Return the function that makes one new layout, or says why it can't."""
-    paths = dict(zip(maps["id"], maps["image"], strict=True))
-    margin, limit = settings["margin"], settings["max_overlap"]
-    load = lru_cache(MAPS_IN_MEMORY)(lambda source: load_image(paths[source]))
-    pieces: list[Piece] = []
-    for row in maps.sort_values("id").itertuples():
-        own = objects.get(row.id, [])
-        pieces += collect_pieces(row.id, own, (row.width, row.height), margin, limit)
-    logger.info("%d pieces of %d objects", len(pieces), sum(map(len, objects.values())))
-
-    def vary(row, rng) -> Varied | str:
-        size, own = (row.width, row.height), objects[row.id]
-        count = len(own)
-        if settings["objects"]:
-            count = int(rng.integers(*settings["objects"], endpoint=True))
-        layout = []
-        if count and pieces:
-            layout = lay_out(rng, pieces, count, size, settings, load, resampling)
-        if count and not layout:
-            return "no piece of a condition map fits in it (see variations: max_overlap, scale)"
-        canvas = np.zeros((row.height, row.width, 3), dtype=np.uint8)
-        if settings["background"] == "source":
-            areas = [enlarged(box, margin, size) for _, box in own]
-            canvas = erase(load(row.id), areas, resampling)
-        image = compose(canvas, layout, load, resampling)
-        sources = dict.fromkeys([row.id, *(placed.piece.source for placed in layout)])
-        placed = [(one.piece.index, one.box) for one in layout]
-        return Varied(image, placed, len(placed), list(sources))
-
-    return vary
-
-
-_KINDS = {"warp": _warper, "recombine": _recombiner}
 
 
 def _rng(seed: int, source: str, variant: int) -> np.random.Generator:

@@ -1,13 +1,16 @@
 """New layouts: labeled objects' pieces of condition maps, set where no real picture has them."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from cia.images import load_image
 from cia.labels.lines import Box
-from cia.variations.warping import (
+from cia.variations.geometry import (
     Warp,
     draw_lines,
     draw_warp,
@@ -16,7 +19,11 @@ from cia.variations.warping import (
     source_grid,
     warped_box,
 )
+from cia.variations.varying import Varied
 
+logger = logging.getLogger("cia")
+
+MAPS_IN_MEMORY = 256
 LAYOUTS, PIECES, PLACES = 4, 12, 20
 """Layouts to try for one map, pieces to try for one of its objects, and places for one piece."""
 AT_BORDER = 0.75
@@ -61,6 +68,42 @@ class Placed:
     warp: Warp
     box: Box
     bounds: Box
+
+
+def varier(maps, objects, settings, interpolation) -> Callable[..., Varied | str]:
+    """Return the function that makes one new layout, or says why it can't.
+
+    Takes what `cia.variations.varying.Varier` says, of a detection.
+    """
+    paths = dict(zip(maps["id"], maps["image"], strict=True))
+    margin, limit = settings["margin"], settings["max_overlap"]
+    load = lru_cache(MAPS_IN_MEMORY)(lambda source: load_image(paths[source]))
+    pieces: list[Piece] = []
+    for row in maps.sort_values("id").itertuples():
+        own = objects.get(row.id, [])
+        pieces += collect_pieces(row.id, own, (row.width, row.height), margin, limit)
+    logger.info("%d pieces of %d objects", len(pieces), sum(map(len, objects.values())))
+
+    def vary(row, rng) -> Varied | str:
+        size, own = (row.width, row.height), objects[row.id]
+        count = len(own)
+        if settings["objects"]:
+            count = int(rng.integers(*settings["objects"], endpoint=True))
+        layout = []
+        if count and pieces:
+            layout = lay_out(rng, pieces, count, size, settings, load, interpolation)
+        if count and not layout:
+            return "no piece of a condition map fits in it (see variations: max_overlap, scale)"
+        canvas = np.zeros((row.height, row.width, 3), dtype=np.uint8)
+        if settings["background"] == "source":
+            areas = [enlarged(box, margin, size) for _, box in own]
+            canvas = erase(load(row.id), areas, interpolation)
+        image = compose(canvas, layout, load, interpolation)
+        sources = dict.fromkeys([row.id, *(placed.piece.source for placed in layout)])
+        placed = [(one.piece.index, one.box) for one in layout]
+        return Varied(image, placed, len(placed), list(sources))
+
+    return vary
 
 
 def collect_pieces(
@@ -121,7 +164,7 @@ def lay_out(
     size: tuple[int, int],
     settings: Mapping[str, Any],
     load: Callable[[str], np.ndarray],
-    resampling: str,
+    interpolation: str,
 ) -> list[Placed]:
     """Choose pieces and places for them.
 
@@ -138,14 +181,14 @@ def lay_out(
         max_overlap, and what `draw_warp` reads.
     load : callable
         Returns the map of a real picture by its id.
-    resampling : str
-        See `cia.variations.warping.warp_map`.
+    interpolation : str
+        See `cia.variations.geometry.warp_map`.
     """
     best: list[Placed] = []
     for _ in range(LAYOUTS):
         placed: list[Placed] = []
         while len(placed) < count:
-            found = _place_any(rng, pieces, placed, size, settings, load, resampling)
+            found = _place_any(rng, pieces, placed, size, settings, load, interpolation)
             if found is None:
                 break
             placed.append(found)
@@ -156,7 +199,7 @@ def lay_out(
     return best
 
 
-def _place_any(rng, pieces, placed, size, settings, load, resampling) -> Placed | None:
+def _place_any(rng, pieces, placed, size, settings, load, interpolation) -> Placed | None:
     """Try to place a random piece, then others."""
     for _ in range(PIECES):
         piece = pieces[rng.integers(len(pieces))]
@@ -166,7 +209,7 @@ def _place_any(rng, pieces, placed, size, settings, load, resampling) -> Placed 
         if not taken(piece, image).any():
             continue  # an object that the map does not show would be a label of nothing
         warp = draw_warp(rng, _settled(piece, settings), piece.area)
-        if found := _place(rng, piece, warp, image, placed, size, settings, resampling):
+        if found := _place(rng, piece, warp, image, placed, size, settings, interpolation):
             return found
     return None
 
@@ -181,8 +224,8 @@ def _settled(piece: Piece, settings: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**settings, "rotation": 0.0, "elastic": 0.0, "scale": scale}
 
 
-def _place(rng, piece, warp, image, placed, size, settings, resampling) -> Placed | None:
-    points = outline(image, piece.box, resampling)
+def _place(rng, piece, warp, image, placed, size, settings, interpolation) -> Placed | None:
+    points = outline(image, piece.box, interpolation)
     edge = warp.forward(_around(piece.area))
     # a whole number of pixels, so that a piece that is only moved keeps its pixels
     low, high = np.round(edge.min(axis=0), 6), np.round(edge.max(axis=0), 6)
@@ -224,7 +267,7 @@ def compose(
     canvas: np.ndarray,
     layout: Sequence[Placed],
     load: Callable[[str], np.ndarray],
-    resampling: str,
+    interpolation: str,
 ) -> np.ndarray:
     """Set the pieces of a layout onto a map; later ones hide earlier ones where they overlap.
 
@@ -235,8 +278,8 @@ def compose(
     layout : sequence of Placed
     load : callable
         Returns the map of a real picture by its id.
-    resampling : str
-        See `cia.variations.warping.warp_map`.
+    interpolation : str
+        See `cia.variations.geometry.warp_map`.
 
     Returns
     -------
@@ -246,10 +289,10 @@ def compose(
     canvas = canvas.copy()
     for placed in layout:
         image = load(placed.piece.source)
-        if resampling == "lines":
+        if interpolation == "lines":
             _set_lines(canvas, placed, image)
         else:
-            _set_pixels(canvas, placed, image, resampling)
+            _set_pixels(canvas, placed, image, interpolation)
     return canvas
 
 
@@ -264,7 +307,7 @@ def _set_lines(canvas, placed: Placed, image) -> None:
     draw_lines(canvas, lines, (left, top), placed.warp)
 
 
-def _set_pixels(canvas, placed: Placed, image, resampling) -> None:
+def _set_pixels(canvas, placed: Placed, image, interpolation) -> None:
     import cv2
 
     bounds = enlarged(placed.bounds, 0, canvas.shape[1::-1])
@@ -273,13 +316,13 @@ def _set_pixels(canvas, placed: Placed, image, resampling) -> None:
     mask = np.zeros(image.shape[:2], dtype=np.uint8)
     mask[top:bottom, left:right] = _own(placed.piece)
     inside = cv2.remap(mask, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
-    method = cv2.INTER_LINEAR if resampling == "linear" else cv2.INTER_NEAREST
+    method = cv2.INTER_LINEAR if interpolation == "linear" else cv2.INTER_NEAREST
     pixels = cv2.remap(image, columns, rows, method, borderMode=cv2.BORDER_REPLICATE)
     part = canvas[bounds[1] : bounds[3], bounds[0] : bounds[2]]
     part[inside > 0] = pixels[inside > 0]
 
 
-def erase(image: np.ndarray, areas: Sequence[tuple], resampling: str) -> np.ndarray:
+def erase(image: np.ndarray, areas: Sequence[tuple], interpolation: str) -> np.ndarray:
     """Return a map without what lies in some areas: black, or for classes the nearest one.
 
     Parameters
@@ -288,15 +331,15 @@ def erase(image: np.ndarray, areas: Sequence[tuple], resampling: str) -> np.ndar
         uint8 RGB.
     areas : sequence of tuple
         left, top, right, bottom in whole pixels.
-    resampling : str
-        See `cia.variations.warping.warp_map`.
+    interpolation : str
+        See `cia.variations.geometry.warp_map`.
     """
     import cv2
 
     gone = np.zeros(image.shape[:2], dtype=np.uint8)
     for left, top, right, bottom in areas:
         gone[top:bottom, left:right] = 1
-    if resampling != "nearest" or gone.all():
+    if interpolation != "nearest" or gone.all():
         return np.where(gone[..., None] > 0, np.uint8(0), image)
     _, nearest = cv2.distanceTransformWithLabels(
         gone, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL

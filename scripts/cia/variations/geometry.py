@@ -1,4 +1,4 @@
-"""Warps of condition maps: a map's pixels and the boxes of its objects go through one transform.
+"""Geometry of condition maps: a map's pixels and the boxes of its objects go through one transform.
 
 Points are (x, y) in pixels of the map; the center of the pixel in column i and row j is
 (i + 0.5, j + 0.5). A box is (left, top, right, bottom) in the same pixels.
@@ -123,7 +123,7 @@ def _unit(angle: np.ndarray) -> np.ndarray:
     return np.column_stack([np.cos(angle), np.sin(angle)])
 
 
-def warp_map(image: np.ndarray, warp: Warp, resampling: str) -> np.ndarray:
+def warp_map(image: np.ndarray, warp: Warp, interpolation: str) -> np.ndarray:
     """Warp a whole condition map; it keeps its size.
 
     Parameters
@@ -131,7 +131,7 @@ def warp_map(image: np.ndarray, warp: Warp, resampling: str) -> np.ndarray:
     image : numpy.ndarray
         uint8 RGB, shape (height, width, 3).
     warp : Warp
-    resampling : {"lines", "linear", "nearest"}
+    interpolation : {"lines", "linear", "nearest"}
         lines: white lines of one pixel on black, which stay so: each pixel is moved and joined
         again to its neighbors. linear: a drawing on black. nearest: flat colors that are classes;
         what comes in from outside is the nearest pixel's class.
@@ -144,12 +144,12 @@ def warp_map(image: np.ndarray, warp: Warp, resampling: str) -> np.ndarray:
     import cv2
 
     height, width = image.shape[:2]
-    if resampling == "lines":
+    if interpolation == "lines":
         canvas = np.zeros_like(image)
         draw_lines(canvas, image.any(axis=2), (0, 0), warp)
         return canvas
     columns, rows = source_grid(warp, (0, 0, width, height))
-    if resampling == "linear":
+    if interpolation == "linear":
         return cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return cv2.remap(image, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
 
@@ -216,7 +216,7 @@ def _knots(start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def outline(
-    image: np.ndarray, box: tuple[float, float, float, float], resampling: str
+    image: np.ndarray, box: tuple[float, float, float, float], interpolation: str
 ) -> np.ndarray:
     """Return points that show how an object fills its box, for the box to follow a warp.
 
@@ -237,7 +237,7 @@ def outline(
     middle = np.clip(middle, 0.5, np.array(image.shape[1::-1]) - 0.5)
     low = np.minimum(np.array([left, top]) + 0.5, middle)
     high = np.maximum(np.array([right, bottom]) - 0.5, middle)
-    points = np.empty((0, 2)) if resampling == "nearest" else _drawn(image, box)
+    points = np.empty((0, 2)) if interpolation == "nearest" else _drawn(image, box)
     if len(points):
         start, span = points.min(axis=0), np.ptp(points, axis=0)
         if np.all(span > 0) and np.all(span >= SPARSE * (high - low)):

@@ -1,0 +1,51 @@
+"""Warped condition maps: the whole map is turned, scaled, moved and bent, and its boxes with it."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from cia.images import load_image
+from cia.labels.lines import Box
+from cia.variations.geometry import Warp, draw_warp, outline, warp_map, warped_box
+from cia.variations.varying import Varied
+
+STRENGTHS = (1.0,) * 12 + (0.5, 0.25, 0.125, 0.0)
+"""Warps to try until every object is visible enough; the last moves nothing out of the picture."""
+
+
+def varier(maps, objects, settings, interpolation) -> Callable[..., Varied]:
+    """Return the function that warps one map (`cia.variations.varying.Varier`)."""
+
+    def vary(row, rng) -> Varied:
+        image, size = load_image(row.image), (row.width, row.height)
+        own = None if objects is None else objects[row.id]
+        warp, boxes = _fitting_warp(rng, settings, image, own, size, interpolation)
+        moved = own and [(index, box) for (index, _), box in zip(own, boxes, strict=True)]
+        warped = warp_map(image, warp, interpolation)
+        return Varied(warped, moved, row.found if warped.any() else 0, [row.id])
+
+    return vary
+
+
+def _fitting_warp(rng, settings, image, objects, size, interpolation) -> tuple[Warp, list[Box]]:
+    """Draw warps, weaker ones in the end, until enough of every object is in the picture."""
+    if objects is None:  # the object of a classification is whatever the map draws
+        rows, columns = np.nonzero(image.any(axis=2))
+        drawn = np.column_stack([columns, rows]) + 0.5
+    else:
+        outlines = [outline(image, box, interpolation) for _, box in objects]
+    for strength in STRENGTHS:
+        warp = draw_warp(rng, settings, (0, 0, *size), strength)
+        if objects is None:
+            found, shares = [], [_share_inside(warp.forward(drawn), size)]
+        else:
+            pairs = [warped_box(points, warp, size) for points in outlines]
+            found, shares = [box for box, _ in pairs], [visible for _, visible in pairs]
+        if all(share >= settings["min_visible"] for share in shares):
+            break
+    return warp, found
+
+
+def _share_inside(points: np.ndarray, size: tuple[int, int]) -> float:
+    inside = np.all((points >= 0) & (points <= size), axis=1)
+    return float(inside.mean()) if len(inside) else 1.0
