@@ -25,7 +25,7 @@ def tables(tmp_path):
 
 PLAN = {"prompts": {"kind": "captions"}, "classes": None, "variants": 1, "seed": 0}
 BAND = {"method": "top_k", "value": 1, "features": "tiny", "score": "fidelity", "order": "auto"}
-CANNY = {"extractor": "canny", "size": [64, 64], "low": 3, "high": 2}
+CANNY = {"extractor": "canny", "size": [64, 64], "lo": 3}
 DRAW = {"dataset": "mine", "real": 9, "draw": 0}
 
 
@@ -52,7 +52,7 @@ DRAW = {"dataset": "mine", "real": 9, "draw": 0}
             ["manifest"],
             {"settings": CANNY, "folder": "maps"},
             {"condition": "edges"},
-            "conditions.edges: extractor canny: 0 <= low",
+            "conditions.edges: extractor canny: unknown setting 'lo'; did you mean 'low'?",
         ),
         (
             "subset",
