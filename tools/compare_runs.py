@@ -4,7 +4,8 @@ Usage: compare_runs.py OLD NEW [--word OLD=NEW ...]
 OLD and NEW are working folders in which the same configuration ran to its end. `--word` names a
 word that the new code writes in place of an old one. Left out are what no two runs share: records
 of file times (results/made), what `results/provenance.yaml` says of the code and of each
-rule's jobs, and the seconds in which a model was trained. Exits with 1 if anything else differs.
+rule's jobs, and the seconds in which a model was trained or
+tested. Exits with 1 if anything else differs.
 """
 
 import argparse
@@ -19,6 +20,9 @@ import yaml
 FOLDERS = ("data", "results")
 TIMES = Path("results/made")
 PROVENANCE = Path("results/provenance.yaml")
+TIMED = ("trained.yaml", "metrics.yaml")
+"""Files that say in how many seconds a model was trained or tested."""
+
 OF_A_RUN = ("code", "rules")
 """Parts of the provenance that differ from run to run."""
 
@@ -47,7 +51,7 @@ def compared(name: Path, content: bytes) -> bytes:
         found = yaml.safe_load(content)
         kept = {key: value for key, value in found.items() if key not in OF_A_RUN}
         return yaml.safe_dump(kept).encode("utf-8")
-    if name.name == "trained.yaml":
+    if name.name in TIMED:
         return re.sub(rb"(?m)^ *seconds: .*\n", b"", content)
     return content
 
