@@ -3,9 +3,8 @@
 Usage: compare_runs.py OLD NEW [--word OLD=NEW ...]
 OLD and NEW are working folders in which the same configuration ran to its end. `--word` names a
 word that the new code writes in place of an old one. Left out are what no two runs share: records
-of file times (results/made), what `results/provenance.yaml` says of the code and of each
-rule's jobs, and the seconds in which a model was trained or
-tested. Exits with 1 if anything else differs.
+of file times (results/made), what `results/provenance.yaml` says of the code and of each rule's
+jobs, and the seconds in which a model was trained or tested. Exits with 1 if anything else differs.
 """
 
 import argparse

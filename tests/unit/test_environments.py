@@ -44,7 +44,7 @@ def imports(path: Path) -> frozenset[str]:
 
 
 def parts(found: set[str]) -> set[str]:
-    """List the parts that `cia.catalog.code` can import: those of the tables that a module names."""
+    """List the parts that `cia.catalog.code` can import: those of the tables that are named."""
     if "cia.catalog.code" not in found:
         return set()
     tables = {name.removeprefix("cia.catalog.") for name in found} & set(vars(catalog))
