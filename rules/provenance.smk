@@ -23,7 +23,7 @@ rule provenance:
     params:
         config=used_config(config),
         logs="logs",
-        names=get_wildcard_values(),
+        names=lambda wildcards: get_wildcard_values(),  # when every rule is known
         sets=get_sets("{dataset}/{generator}"),
         model_files=get_all_model_files(),
         version=STAGE["provenance"],

@@ -368,7 +368,7 @@ def run_stage(name: str) -> None:
     inputs, outputs, params = STAGES[name]()
     job = SimpleNamespace(
         rule=name,
-        wildcards=Job(dataset="big", controlnet="tiny_canny", split="train"),
+        wildcards=Job(dataset="big", generator="tiny_canny", split="train"),
         input=Job(**inputs),
         output=Job(**outputs),
         params=Job(**params),

@@ -22,6 +22,7 @@ def get_wildcard_values():
         for name in ("dataset", "selection", "mix"):
             values[name].append(arm[name])
     values["study"] = list(config["studies"])
+    values["rule"] = [rule.name for rule in workflow.rules]
     real = [f"real/{name}/{split}" for name in values["dataset"] for split in SPLITS]
     values["source"] = sorted({*get_sets(GENERATED), *real})
     return values

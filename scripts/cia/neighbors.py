@@ -1,8 +1,8 @@
-"""Nearest neighbors among features, exact: memory does not grow with n x m.
+"""Nearest neighbors among features, exact and in tiles: memory does not grow with n x m.
 
-The k nearest points are scikit-learn's. Radii are ours: scikit-learn does every pair of points
-twice, and the last digits of its distances are others (docs/benchmarks.md). It has no search with a
-radius for each point, hence `tiles`.
+scikit-learn's search is about as fast (docs/benchmarks.md), but which of several equally near
+points it names depends on the number of threads, and the last digits of its distances are others.
+It has no search with a radius for each point, hence `tiles`.
 """
 
 from collections.abc import Iterator
@@ -86,10 +86,17 @@ def nearest_points(
     indices : numpy.ndarray
         int64, shape (m, k), rows of `points`.
     """
-    from sklearn.neighbors import NearestNeighbors  # a second that jobs without scores save
-
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points)
-    index = search.kneighbors(None if exclude_self else queries, return_distance=False)
+    best = np.full((len(queries), k), np.inf)
+    index = np.zeros((len(queries), k), np.int64)
+    for rows, columns, tile in tiles(queries, points):
+        if exclude_self and rows == columns:
+            np.fill_diagonal(tile, np.inf)
+        numbers = np.broadcast_to(np.arange(columns.start, columns.stop), tile.shape)
+        joined = np.concatenate([best[rows], tile], axis=1)
+        names = np.concatenate([index[rows], numbers], axis=1)
+        chosen = np.argpartition(joined, k - 1, axis=1)[:, :k]
+        best[rows] = np.take_along_axis(joined, chosen, axis=1)
+        index[rows] = np.take_along_axis(names, chosen, axis=1)
     exact = np.stack([_distances(queries, points, column) for column in index.T], axis=1)
     order = np.lexsort((index, exact), axis=1)
     return np.take_along_axis(exact, order, axis=1), np.take_along_axis(index, order, axis=1)

@@ -20,7 +20,7 @@ STAGE = {
     "score": 1,
     "judge": 1,
     "filter": 2,
-    "metadata": 1,
+    "metadata": 2,
     "subset": 1,
     "mix": 3,
     "classical": 3,  # of mixes with classically augmented images

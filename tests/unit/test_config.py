@@ -1,5 +1,6 @@
 """A mistake in the config is named with its key and what it may be."""
 
+import re
 import subprocess
 import sys
 
@@ -259,3 +260,39 @@ def test_aliases_are_walked_through_once_each(tmp_path):
     (tmp_path / "my.yaml").write_text("\n".join([*lines, "z: {k: 1, k: 2}"]))
     with pytest.raises(UserError, match="'k' stands in line 41 already"):
         refuse_repeated_keys(tmp_path / "my.yaml")
+
+
+@pytest.mark.parametrize(
+    "place, key, words",
+    [
+        ([], "controlnets", "the configuration: 'controlnets' has a new name, 'generators'"),
+        (["experiments", 0], "controlnets", "experiments.0: 'controlnets' has a new name, 'gener"),
+        (["studies", "few"], "controlnet", "studies.few: 'controlnet' has a new name, 'generator'"),
+        (
+            ["studies", "few", "filtered", 0],
+            "controlnet",
+            "filtered.0: 'controlnet' has a new name",
+        ),
+        (["features", "tiny"], "neighbors", "write `scores: {neighbors: ...}` at the top"),
+        (["features", "tiny"], "per_class", "write `scores: {per_class: ...}` at the top"),
+    ],
+)
+def test_a_key_of_an_earlier_version_says_its_name_or_place_of_now(config, place, key, words):
+    config["studies"] = {
+        "few": {"filtered": [{"generator": "a", "selection": "b"}], "generator": "a"}
+    }
+    table = config
+    for name in place:
+        table = table[name]
+    table[key] = table.pop({"controlnets": "generators", "controlnet": "generator"}.get(key), 3)
+    with pytest.raises(UserError) as error:
+        checked(config)
+    message = str(error.value)
+    assert words in message and not re.search("'generators?' is a required", message)
+
+
+@pytest.mark.parametrize("place", [("generators", "tiny_canny"), ("mixes", "real")])
+def test_an_old_key_elsewhere_is_an_unknown_key(config, place):
+    config[place[0]][place[1]]["controlnets"] = 3
+    with pytest.raises(UserError, match="unknown key 'controlnets'"):
+        checked(config)

@@ -33,7 +33,7 @@ def repository(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         monkeypatch.delenv(name)  # a hook's would name the repository that it is of
     root = tmp_path / "repository"
-    for name in ("rules/a.smk", "scripts/a.py", "docs/a.md"):
+    for name in ("rules/a.smk", "rules/inputs/a.smk", "scripts/a.py", "docs/a.md"):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("one\n")
@@ -70,6 +70,13 @@ def test_code_without_git_still_has_a_digest(repository, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     state = code_state(repository)
     assert (state["commit"], state["dirty"], state["sha256"]) == (None, None, expected)
+
+
+@pytest.mark.parametrize("path", ["rules/a.smk", "rules/inputs/a.smk", "scripts/a.py"])
+def test_the_digest_covers_every_file_of_the_workflow(repository, path):
+    before = code_state(repository)["sha256"]
+    (repository / path).write_text("two\n")
+    assert code_state(repository)["sha256"] != before
 
 
 def test_packages_are_those_that_were_imported():
@@ -131,6 +138,14 @@ def test_records_of_what_left_the_configuration_are_not_read(tmp_path):
         write_yaml(tmp_path / "logs" / f"{name}.yaml", record(dataset=name, other="x"))
     found = read_records(tmp_path / "logs", {"dataset": ["here"]})
     assert [entry["wildcards"]["dataset"] for entry in found] == ["here"]
+
+
+def test_records_of_earlier_versions_are_read_by_the_names_of_now(tmp_path):
+    for name in ("here", "gone"):
+        write_yaml(tmp_path / f"{name}.yaml", record("generate", controlnet=name))
+    write_yaml(tmp_path / "study.yaml", record("study"))
+    found = read_records(tmp_path, {"generator": ["here"], "rule": ["generate", "evidence"]})
+    assert [entry["wildcards"] for entry in found] == [{"controlnet": "here"}]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cia.catalog import score_numbers
 from cia.errors import UserError
+from cia.neighbors import nearest_points
 from cia.scores.inputs import Inputs
 from cia.scores.mahalanobis import mahalanobis, mahalanobis_per_class, mahalanobis_pinv
 from cia.scores.proximity import score
@@ -188,3 +189,18 @@ def test_one_class_only_is_the_distance_to_all():
     real, synthetic = rng.normal(size=(20, 4)), rng.normal(size=(6, 4))
     within = mahalanobis_per_class(real, synthetic, ["7"] * 20, ["7"] * 6)
     np.testing.assert_allclose(within, mahalanobis(real, synthetic))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_of_equally_near_images_the_first_is_named_on_any_number_of_threads(threads):
+    from threadpoolctl import threadpool_limits
+
+    rng = np.random.default_rng(3)
+    points = rng.normal(size=(150, 16))[rng.integers(0, 150, 2400)]  # many are there several times
+    with threadpool_limits(threads):
+        distances, index = nearest_points(points, points, 1, exclude_self=True)
+    same = (points[:, None] == points[None]).all(axis=2)
+    np.fill_diagonal(same, False)
+    twins = same.any(axis=1)
+    assert (distances[twins] == 0).all()
+    np.testing.assert_array_equal(index[twins, 0], same[twins].argmax(axis=1))

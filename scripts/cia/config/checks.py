@@ -23,12 +23,17 @@ from cia.errors import UserError, suggest
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[3] / "config" / "schema"
 _RENAMED = {
-    "controlnets": "`generators`",
-    "controlnet": "`generator`",
-    "neighbors": "`scores: {neighbors: ...}` at the top of the config",
-    "per_class": "`scores: {per_class: ...}` at the top of the config",
+    ("", "controlnets"): "generators",
+    ("experiments", "controlnets"): "generators",
+    ("studies", "controlnet"): "generator",
 }
-"""Keys of earlier versions, and what they are now."""
+"""Keys of earlier versions by table, and their names now."""
+
+_MOVED = {
+    ("features", "neighbors"): "scores: {neighbors: ...}",
+    ("features", "per_class"): "scores: {per_class: ...}",
+}
+"""Keys of earlier versions by table, and what stands for them at the top of the config now."""
 
 MERGE = "tag:yaml.org,2002:merge"
 """YAML's tag of the key `<<`, which may stand in a table several times."""
@@ -90,7 +95,8 @@ def checked(config: dict) -> dict:
         entry that its table does not have. The message lists every problem with its key.
     """
     full = deepcopy(config)
-    problems = [_explain(error) for error in _schema_errors(full)]
+    errors = _schema_errors(full)
+    problems = [_explain(error) for error in errors if not _is_missed_for_its_old_name(error)]
     checks = (reference_errors, value_errors, unknown_names)
     _refuse(problems or [problem for check in checks for problem in check(full)])
     return with_studies(full)
@@ -221,7 +227,7 @@ def _explain(error: Any) -> str:
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         known = list(error.schema.get("properties", {}))
         unknown = [name for name in error.instance if name not in known]
-        return "; ".join(f"{key}: {_unknown(name, known)}" for name in unknown)
+        return "; ".join(f"{key}: {_unknown(_table(error), name, known)}" for name in unknown)
     if error.validator == "enum":
         options = list(map(str, error.validator_value))
         return f"{key}: {error.instance!r} is none of {', '.join(options)}"
@@ -230,10 +236,28 @@ def _explain(error: Any) -> str:
     return f"{key}: {error.message}{hint}"
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    if name in _RENAMED:
-        return f"{name!r} has a new name or place: write {_RENAMED[name]}"
+def _unknown(table: str, name: str, known: list[str]) -> str:
+    if new := _RENAMED.get((table, name)):
+        return f"{name!r} has a new name, {new!r}"
+    if new := _MOVED.get((table, name)):
+        return f"{name!r} has a new place: write `{new}` at the top of the config"
     return f"unknown key {name!r}{suggest(name, known)}"
+
+
+def _table(error: Any) -> str:
+    return str(next(iter(error.absolute_path), ""))
+
+
+def _is_missed_for_its_old_name(error: Any) -> bool:
+    """Say whether a required key is there by its old name, which has an error of its own."""
+    if error.validator != "required":
+        return False
+    here = [new for (table, old), new in _RENAMED.items() if _has(error, table, old)]
+    return any(error.message.startswith(repr(new)) for new in here)
+
+
+def _has(error: Any, table: str, name: str) -> bool:
+    return table == _table(error) and name in error.instance
 
 
 def _unquoted(error: Any) -> str:

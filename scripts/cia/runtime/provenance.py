@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[3]
 CODE = ("Snakefile", "rules", "scripts", "envs", "profiles", "resources")
 """What of the repository decides about results."""
 
+_RENAMED = {"controlnet": "generator"}
+"""Wildcards in records of earlier versions, and their names now."""
+
 _SHOWN = 20
 
 
@@ -140,19 +143,20 @@ def gather_records(records: Iterable[Mapping]) -> dict[str, dict]:
 
 
 def read_records(folder: Path, names: Mapping[str, Iterable[str]]) -> list[dict]:
-    """Read the records below a folder whose wildcards have the values that `names` allows.
+    """Read the records below a folder whose rule and wildcards have the values that `names` allows.
 
-    The others are of experiments that are no longer in the configuration.
+    The others are of experiments that are no longer in the configuration, or of rules that are no
+    longer in the workflow.
     """
-    found = [read_yaml(path) for path in sorted(folder.rglob("*.yaml"))]
     allowed = {name: set(values) for name, values in names.items()}
-    return [
-        record
-        for record in found
-        if all(
-            value in allowed[name] for name, value in record["wildcards"].items() if name in allowed
-        )
-    ]
+    found = [read_yaml(path) for path in sorted(folder.rglob("*.yaml"))]
+    return [record for record in found if _is_allowed(record, allowed)]
+
+
+def _is_allowed(record: Mapping, allowed: Mapping[str, set]) -> bool:
+    named = {_RENAMED.get(name, name): value for name, value in record["wildcards"].items()}
+    named["rule"] = record["rule"]
+    return all(value in allowed[name] for name, value in named.items() if name in allowed)
 
 
 def _git(root: Path, *arguments: str) -> str | None:
@@ -165,7 +169,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def _digest_code(root: Path) -> str:
-    files = [root / "Snakefile", *root.glob("rules/*.smk"), *root.glob("scripts/**/*.py")]
+    files = [root / "Snakefile", *root.glob("rules/**/*.smk"), *root.glob("scripts/**/*.py")]
     digest = hashlib.sha256()
     for path in sorted(file for file in files if file.is_file()):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
