@@ -44,7 +44,7 @@ def count_files(folder):
 
 def extraction_kind(condition):
     """What extracting this condition takes: a network's time and GPU, or canny's."""
-    return "network" if CONDITIONS[condition["extractor"]].gpu else "canny"
+    return "network" if CONDITIONS[condition["extractor"]].gpu else "light"
 
 
 def get_condition_gpu(wildcards):
@@ -71,7 +71,7 @@ def judgement_kind(wildcards):
     judge = JUDGES[settings["kind"]]
     if "condition" in judge.needs and not judge.gpu:
         return extraction_kind(settings["condition"])
-    return "network" if judge.gpu else "canny"
+    return "network" if judge.gpu else "light"
 
 
 def get_judge_gpu(wildcards):

@@ -1,6 +1,7 @@
 """Say whether synthetic images helped, how sure that is, and how many real ones they are worth."""
 
 from cia.config.references import NONE
+from cia.config.studies import set_key, training_key
 from cia.evidence.arms import join_seeds
 from cia.evidence.resampling import draw_images
 from cia.evidence.results import METRIC, TestImages, read_arm, read_truth
@@ -28,20 +29,18 @@ def main(job):
 
 def training_files(job, arm):
     """What one training of an arm left behind, and the training set that it saw."""
-    names = ("metrics", "test", "mix")
-    return {name: job.input[f"{name}/{arm['name']}/seed{arm['seed']}"] for name in names}
+    return {name: job.input[training_key(name, arm)] for name in ("metrics", "test", "mix")}
 
 
 def set_files(job, arm):
     """Features and scores of an arm's synthetic images, by entry of the config's `features`."""
     if arm["generator"] == NONE:
         return {}
-    image_set = f"{arm['dataset']}/{arm['generator']}"
     names = ("real", "real_rows", "synthetic", "synthetic_rows", "scores")
     return {
         features: {
             "model": model,
-            **{name: job.input[f"{name}/{image_set}/{features}"] for name in names},
+            **{name: job.input[set_key(name, arm, features)] for name in names},
         }
         for features, model in job.params.models.items()
     }

@@ -9,7 +9,7 @@ from cia.reporting.selections import (
 )
 from cia.reporting.sheets import (
     OWN_MAPS,
-    VARIATIONS,
+    SHARED_MAPS,
     draw_sheet,
     has_own_maps,
     sample_rows,
@@ -45,7 +45,7 @@ def main(job):
     )
     title = f"Selection {job.wildcards.selection} keeps {keeps_words(images)}"
     subtitle = f"{job.wildcards.dataset}, {job.wildcards.generator}. {_rows_words(step)}"
-    headers = OWN_MAPS if has_own_maps(images) else VARIATIONS
+    headers = OWN_MAPS if has_own_maps(images) else SHARED_MAPS
     draw_sheet(job.output.sheet, title, subtitle, rows, text_chunks(title, job.input), headers)
 
 

@@ -409,17 +409,17 @@ function markTile(tile, place) {
   const { set } = state;
   const image = state.view[place];
   const [mark, number, sorted] = tile.lastChild.children;
-  const judged = set.scores.length > 0;
+  const scored = set.scores.length > 0;
   const kept = state.kept[image] === 1;
-  tile.classList.toggle("kept", judged && kept);
-  tile.classList.toggle("dropped", judged && !kept);
+  tile.classList.toggle("kept", scored && kept);
+  tile.classList.toggle("dropped", scored && !kept);
   tile.classList.toggle("current", place === state.current);
   tile.setAttribute("aria-selected", String(place === state.current));
-  mark.textContent = judged ? (kept ? "✓" : "✗") : "";
-  number.textContent = judged ? format(set.scores[state.score].values[image]) : set.id[image];
+  mark.textContent = scored ? (kept ? "✓" : "✗") : "";
+  number.textContent = scored ? format(set.scores[state.score].values[image]) : set.id[image];
   const other = set.scores[state.sort];
   sorted.textContent = other && state.sort !== state.score ? format(other.values[image]) : "";
-  tile.setAttribute("aria-label", `${set.id[image]}, ${judged ? (kept ? "kept" : "dropped") : ""}`);
+  tile.setAttribute("aria-label", `${set.id[image]}, ${scored ? (kept ? "kept" : "dropped") : ""}`);
 }
 
 const markTiles = () => tiles.forEach((tile, place) => markTile(tile, place));

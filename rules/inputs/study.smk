@@ -1,5 +1,7 @@
 # What the rules of study.smk are given.
 
+from cia.config.studies import set_key, training_key
+
 
 def get_stock(wildcards):
     """The real training split that a subset is drawn from."""
@@ -45,11 +47,10 @@ def get_evidence_inputs(wildcards):
     features = config["studies"][wildcards.study]["features"]
     for arm in get_study_arms(wildcards):
         for name, path in TRAINING_FILES.items():
-            inputs[f"{name}/{arm['name']}/seed{arm['seed']}"] = path.format(**arm)
+            inputs[training_key(name, arm)] = path.format(**arm)
         if arm["generator"] == NONE:
             continue
-        image_set = f"{arm['dataset']}/{arm['generator']}"
         for entry in features:
             for name, path in SET_FILES.items():
-                inputs[f"{name}/{image_set}/{entry}"] = path.format(features=entry, **arm)
+                inputs[set_key(name, arm, entry)] = path.format(features=entry, **arm)
     return inputs

@@ -212,7 +212,7 @@ TRAINERS = {
 
 
 @dataclass(frozen=True)
-class Table:
+class Kind:
     """A table of the config in which entries name a part: by which key, and the parts there are."""
 
     key: str
@@ -224,12 +224,12 @@ class Table:
         return {name for name, part in self.parts.items() if getattr(part, "variants", False)}
 
 
-TABLES = {
-    "conditions": Table("extractor", CONDITIONS),
-    "variations": Table("kind", VARIATIONS),
-    "features": Table("model", FEATURES),
-    "judges": Table("kind", JUDGES),
-    "trainers": Table("kind", TRAINERS),
+KINDS = {
+    "conditions": Kind("extractor", CONDITIONS),
+    "variations": Kind("kind", VARIATIONS),
+    "features": Kind("model", FEATURES),
+    "judges": Kind("kind", JUDGES),
+    "trainers": Kind("kind", TRAINERS),
 }
 """The tables of the config whose schemas hold the parts' own settings."""
 

@@ -84,7 +84,7 @@ def format_rate(rate: float) -> str:
     return f"{rate:.{digits}f}"
 
 
-class Reading(NamedTuple):
+class LoggedProgress(NamedTuple):
     """How far a job is, by its log.
 
     Attributes
@@ -102,7 +102,7 @@ class Reading(NamedTuple):
     rate: float
 
 
-def read_progress(path: str | os.PathLike) -> Reading | None:
+def read_progress(path: str | os.PathLike) -> LoggedProgress | None:
     """Return the latest progress that a log tells of, or None if it tells of none."""
     with open(path, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
@@ -112,4 +112,4 @@ def read_progress(path: str | os.PathLike) -> Reading | None:
         return None
     done, total, *rest = max(matches, key=lambda match: match.start()).groups()
     unit, rate = rest or ("epochs", "0")
-    return Reading(int(done), int(total), unit, float(rate))
+    return LoggedProgress(int(done), int(total), unit, float(rate))

@@ -92,16 +92,16 @@ def test_judges_need_what_the_rules_know():
     assert {need for judge in catalog.JUDGES.values() for need in judge.needs} == known
 
 
-@pytest.mark.parametrize("table", catalog.TABLES)
+@pytest.mark.parametrize("table", catalog.KINDS)
 def test_a_table_s_schema_has_a_branch_for_each_part_and_no_file_is_left_over(table):
     schema = load_schema(f"{table}.yaml")
-    parts = catalog.TABLES[table].parts
+    parts = catalog.KINDS[table].parts
     branches = [branch["then"]["$ref"].removeprefix("#/$defs/") for branch in schema["allOf"]]
     assert branches == list(parts)
     assert {path.stem for path in (SCHEMA_FOLDER / table).glob("*.yaml")} == set(parts)
     for name in parts:
         assert not schema["$defs"][name]["additionalProperties"]
-        assert f"{name} - " in schema["properties"][catalog.TABLES[table].key][
+        assert f"{name} - " in schema["properties"][catalog.KINDS[table].key][
             "description"
         ].replace(":NAME", "")
 

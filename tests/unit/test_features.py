@@ -153,7 +153,7 @@ def test_the_embedded_network_loads_and_knows_its_classes(monkeypatch):
     assert features.shape[1] > 16
 
 
-def test_a_picture_with_features_that_are_no_numbers_is_named(pictures, vit, tmp_path):
+def test_a_picture_with_features_of_nan_or_infinity_is_named(pictures, vit, tmp_path):
     from safetensors.torch import load_file, save_file
 
     broken = tmp_path / "vit"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cia.catalog import metric_numbers
 from cia.errors import UserError
-from cia.metrics.bootstrap import draw, interval
+from cia.metrics.bootstrap import bootstrap_interval, draw
 from cia.metrics.comparing import distribution_metrics
 from cia.metrics.frechet import frechet_distance, frechet_infinity, frechet_influence
 from cia.metrics.inception_score import inception_score
@@ -333,6 +333,6 @@ def test_an_interval_covers_a_mean_as_often_as_it_says():
     for repeat in range(200):
         values = rng.normal(size=80)
         draws = draw([str(i) for i in range(80)], ["0"], repeat, 400)
-        low, high = interval(values.mean(), draws.real @ values)
+        low, high = bootstrap_interval(values.mean(), draws.real @ values)
         covered += low <= 0 <= high
     assert 180 <= covered <= 199

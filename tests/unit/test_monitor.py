@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cia.progress import QUIET_JOBS, Progress, Reading, log_epoch, read_progress
+from cia.progress import QUIET_JOBS, LoggedProgress, Progress, log_epoch, read_progress
 from cia.runtime import monitor
 from cia.runtime.monitor import Monitor, Steps, clock
 
@@ -66,7 +66,7 @@ def write_plan(path, rows):
 def test_what_a_job_logs_is_read_back(log):
     progress = Progress(50, "images", interval=0, there=10)
     progress.log()
-    assert read_progress(log) == Reading(10, 50, "images", 0.0)
+    assert read_progress(log) == LoggedProgress(10, 50, "images", 0.0)
     time.sleep(0.01)
     progress.add(15)
     read = read_progress(log)
@@ -80,7 +80,7 @@ def test_what_a_job_logs_is_read_back(log):
 def test_the_latest_of_a_long_log_is_read_and_an_empty_one_says_nothing(tmp_path):
     path = tmp_path / "long.log"
     write_log(path, *(f"{done} of 9999 pictures, 2.5/s, 9 s left" for done in range(5000)))
-    assert read_progress(path) == Reading(4999, 9999, "pictures", 2.5)
+    assert read_progress(path) == LoggedProgress(4999, 9999, "pictures", 2.5)
     path.write_text("")
     assert read_progress(path) is None
 

@@ -21,14 +21,13 @@ import report_metrics
 import report_scores
 import report_sheet
 import summary
-from cia.config import references
+from cia.config.references import NONE
 from cia.digits import draw_scene, pool, scene_rng
 from cia.errors import UserError
 from cia.files import digest_file, write_yaml
 from cia.filtering import select
 from cia.images import load_image, read_png_text, save_png
 from cia.reporting.arms import (
-    NONE,
     arm_cells,
     arm_table,
     collect_arms,
@@ -549,10 +548,6 @@ def models(seeds=4):
             value = float(level + rng.normal(0, 0.02))
             found.append(trained(mix, seed, value, generator, selection, synthetic))
     return found
-
-
-def test_none_means_the_same_as_in_the_config():
-    assert NONE == references.NONE
 
 
 def test_arms_are_grouped_by_training_set_and_named_apart():

@@ -424,12 +424,12 @@ def train_loader(job: Training):
 
     import_ultralytics()
     _import_quietly(job.work, job.threads)
-    from cia.training.yolo_trainer import Trainer, refuse_caches
+    from cia.training.yolo_trainer import ScheduledTrainer, refuse_caches
 
     refuse_caches()
     schedule = job.schedule()
     arguments = _arguments(job, schedule, job.work / "run") | {"model": "yolov8n.yaml"}
-    trainer = Trainer(schedule, job.work / "state.pt", job.key, arguments)
+    trainer = ScheduledTrainer(schedule, job.work / "state.pt", job.key, arguments)
     trainer.args.workers = arguments["workers"]  # on a CPU it takes none
     trainer.model = trainer.get_model(cfg="yolov8n.yaml", verbose=False)
     return trainer.get_dataloader(trainer.data["train"], batch_size=8)

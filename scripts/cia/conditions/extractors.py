@@ -27,7 +27,7 @@ from cia.errors import UserError, suggest
 
 
 class Extractor(Protocol):
-    """What the `CONDITIONS` of `cia.catalog` are."""
+    """An extractor, made from one of the classes that `CONDITIONS` of `cia.catalog` names."""
 
     nothing: ClassVar[str]
     compare: ClassVar[Callable[[np.ndarray, np.ndarray], float]]
@@ -46,7 +46,7 @@ def make_extractor(name: str, settings: Mapping[str, Any]) -> Extractor:
     Raises
     ------
     UserError
-        If there is none, or it does not know a setting, or a setting's value makes no sense.
+        If there is none, or it does not know a setting.
     """
     if name not in CONDITIONS:
         raise UserError(f"extractor: {name!r} is none of {', '.join(CONDITIONS)}")

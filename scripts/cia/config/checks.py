@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, validators
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from cia.catalog import TABLES, Table
+from cia.catalog import KINDS, Kind
 from cia.config.experiments import used_config
 from cia.config.model_names import missing_files, unknown_names
 from cia.config.references import reference_errors
@@ -42,15 +42,15 @@ MERGE = "tag:yaml.org,2002:merge"
 def load_schema(name: str = "config.yaml") -> dict:
     """Return one of the JSON Schemas in config/schema; of a table of parts, with every part's."""
     schema = _read_schema(name)
-    table = TABLES.get(name.removesuffix(".yaml"))
-    return _with_parts(schema, name, table) if table else schema
+    kind = KINDS.get(name.removesuffix(".yaml"))
+    return _with_parts(schema, name, kind) if kind else schema
 
 
 def _read_schema(name: str) -> dict:
     return yaml.safe_load((SCHEMA_FOLDER / name).read_text(encoding="utf-8"))
 
 
-def _with_parts(schema: dict, name: str, table: Table) -> dict:
+def _with_parts(schema: dict, name: str, kind: Kind) -> dict:
     """Say in a table's schema which parts there are, and what settings each has of its own.
 
     A part's schema in TABLE/NAME.yaml has a `description`, and the `properties` (and which of them
@@ -58,12 +58,12 @@ def _with_parts(schema: dict, name: str, table: Table) -> dict:
     """
     shared = dict.fromkeys(schema["properties"], {})
     words, branches, bodies = [], [], {}
-    for part in table.parts:
+    for part in kind.parts:
         own = _read_schema(f"{name.removesuffix('.yaml')}/{part}.yaml")
-        family = part in table.families
+        family = part in kind.families
         words.append(f"{part}{':NAME' * family} - {own['description']}")
         test = {"pattern": f"^{part}:"} if family else {"const": part}
-        choice = {"properties": {table.key: test}, "required": [table.key]}
+        choice = {"properties": {kind.key: test}, "required": [kind.key]}
         branches.append({"if": choice, "then": {"$ref": f"#/$defs/{part}"}})
         bodies[part] = {
             "type": "object",
@@ -71,17 +71,17 @@ def _with_parts(schema: dict, name: str, table: Table) -> dict:
             "required": own.get("required", []),
             "properties": shared | own.get("properties", {}),
         }
-    key = schema["properties"][table.key]
+    key = schema["properties"][kind.key]
     key["description"] = " ".join(filter(None, [key.get("description"), *words]))
-    key |= _names_of(table)
+    key |= _names_of(kind)
     return {**schema, "allOf": branches, "$defs": schema.get("$defs", {}) | bodies}
 
 
-def _names_of(table: Table) -> dict:
+def _names_of(kind: Kind) -> dict:
     """Return the schema of what names a part: one of them, or of a family a member (timm:NAME)."""
-    if not table.families:
-        return {"enum": list(table.parts)}
-    names = [part + ":.+" * (part in table.families) for part in table.parts]
+    if not kind.families:
+        return {"enum": list(kind.parts)}
+    names = [part + ":.+" * (part in kind.families) for part in kind.parts]
     return {"pattern": f"^({'|'.join(names)})$"}
 
 

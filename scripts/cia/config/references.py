@@ -217,7 +217,7 @@ def _stock_too_small(config: dict, key: str, study: dict) -> Iterator[str]:
     largest = max(sizes(study))
     if stock is not None and stock < largest:
         yield (
-            f"{key}: {largest} real images (2N and `curve` count) are to be drawn from the {stock} "
+            f"{key}: {largest} real images (2N and `curve` count) cannot be drawn from the {stock} "
             f"of {study['dataset']!r}; lower `real` or `curve`, or raise "
             f"datasets.{study['dataset']}.prepare.train"
         )

@@ -68,6 +68,16 @@ def one_replicate(name: str, study: dict, config: dict) -> list[dict]:
     return list(_arms(name, study, study["seeds"][0], config))
 
 
+def training_key(kind: str, arm: dict) -> str:
+    """Name one file of one training among the inputs of rule `evidence`."""
+    return f"{kind}/{arm['name']}/seed{arm['seed']}"
+
+
+def set_key(kind: str, arm: dict, features: str) -> str:
+    """Name one file of an arm's image set among the inputs of rule `evidence`."""
+    return f"{kind}/{arm['dataset']}/{arm['generator']}/{features}"
+
+
 def study_sets(config: dict) -> list[dict]:
     """List the image sets that studies take, as `cia.config.experiments.generated_sets` does."""
     return [

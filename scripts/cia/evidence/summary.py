@@ -67,7 +67,7 @@ def _check(arms: Sequence[StudyArm]) -> StudyArm:
     controls = [arm for arm in arms if arm.kind == "duplicated"]
     if len(controls) != 1:
         raise UserError(
-            f"a study wants one arm of duplicated real images as its control, not {len(controls)}"
+            f"a study needs one arm of duplicated real images as its control, not {len(controls)}"
         )
     names = [arm.name for arm in arms]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -80,7 +80,7 @@ def _check(arms: Sequence[StudyArm]) -> StudyArm:
         if arm.resampled.shape != expected or arm.scores.shape != expected[:1]:
             raise UserError(
                 f"{arm.name}: {len(arm.scores)} seeds, where {controls[0].name} has {expected[0]}; "
-                "every arm wants the same seeds and draws"
+                "every arm needs the same seeds and draws"
             )
     steps = sorted({step for arm in arms for step in arm.steps})
     if len(steps) > 1:

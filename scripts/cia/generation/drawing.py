@@ -145,8 +145,8 @@ def generate_shard(
     ------
     UserError
         If the model can't be had, a size or setting does not fit it, a condition map is not the
-        one of the plan, memory does not suffice for one image, the disk is full, or an image comes
-        out as no number.
+        one of the plan, memory does not suffice for one image, the disk is full, or an image has
+        NaN or infinity.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = plan[shard_of(plan["id"], shards) == shard]
@@ -301,7 +301,7 @@ class Painter:
         Raises
         ------
         UserError
-            If a picture holds values that are no numbers.
+            If a picture has NaN or infinity.
         """
         # On the CPU: the same noise on every device; one each: the same noise in every batch.
         generators = [torch.Generator("cpu").manual_seed(int(row.seed)) for row in rows]
@@ -316,7 +316,7 @@ class Painter:
                 generator=generators,
                 output_type="pt",
             ).images
-            self._refuse_no_numbers(rows, images)
+            self._refuse_nan(rows, images)
             pixels = (images.float() * 255).round().to(torch.uint8)
             return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
@@ -379,7 +379,7 @@ class Painter:
         named = zip(_EMBEDDINGS[type(self.pipe).__name__], values, strict=True)
         return {name: value for name, value in named if value is not None}
 
-    def _refuse_no_numbers(self, rows: list, images: torch.Tensor) -> None:
+    def _refuse_nan(self, rows: list, images: torch.Tensor) -> None:
         fine = torch.isfinite(images).flatten(1).all(dim=1).tolist()
         bad = [row.id for row, ok in zip(rows, fine, strict=True) if not ok]
         if bad:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from cia.generation.store import Entry
 from cia.images import read_png_text
 
-SHOWN = 10
+LISTED = 10
 """How many images a listing in the log shows."""
 
 
@@ -38,7 +38,7 @@ def split_entries(entries: Iterable[Entry], needed: set[str]) -> Parts:
 
 def preview_pruning(parts: Parts, folder: Path, sets: list[str], listing: str) -> Iterator[str]:
     """Yield the lines that tell a person what would be dropped, and whose plans say so."""
-    few = ", ".join(sets[:SHOWN]) + (f" and {len(sets) - SHOWN} more" if sets[SHOWN:] else "")
+    few = ", ".join(sets[:LISTED]) + (f" and {len(sets) - LISTED} more" if sets[LISTED:] else "")
     yield f"{folder}: {_sum(parts.needed)} are needed by the plans of this configuration ({few})"
     if parts.held:
         yield (
@@ -46,11 +46,11 @@ def preview_pruning(parts: Parts, folder: Path, sets: list[str], listing: str) -
             "folder, so that dropping them would free nothing; they are kept"
         )
     yield f"{_sum(parts.unused)} are in no plan and in no folder; {listing} lists them"
-    for entry in parts.unused[:SHOWN]:
+    for entry in parts.unused[:LISTED]:
         prompt = read_png_text(entry.path).get("parameters", "").partition("\n")[0]
         yield f"  {entry.path}  {_size(entry.size)}  {prompt}"
-    if len(parts.unused) > SHOWN:
-        yield f"  and {len(parts.unused) - SHOWN} more"
+    if len(parts.unused) > LISTED:
+        yield f"  and {len(parts.unused) - LISTED} more"
 
 
 def _sum(entries: list[Entry]) -> str:

@@ -54,7 +54,9 @@ def draw(
     return Draws(_shares(counts[:, members[: len(real)]]), _shares(counts[:, members[len(real) :]]))
 
 
-def interval(value: float, replicates: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+def bootstrap_interval(
+    value: float, replicates: np.ndarray, level: float = 0.95
+) -> tuple[float, float]:
     """Return the bootstrap interval of a value.
 
     The replicates' quantiles, moved so that their mean is the value: a draw repeats images, which

@@ -12,7 +12,7 @@ import numpy as np
 
 from cia.catalog import METRICS, code, metric_numbers
 from cia.errors import UserError
-from cia.metrics.bootstrap import Draws, draw, interval
+from cia.metrics.bootstrap import Draws, bootstrap_interval, draw
 
 logger = logging.getLogger("cia")
 
@@ -149,7 +149,7 @@ def _entry(name: str, estimate: Estimate) -> dict:
     number = metric_numbers()[name]
     entry = {"value": estimate.value, "direction": number.better}
     if estimate.replicates is not None:
-        ends = interval(estimate.value, estimate.replicates)
+        ends = bootstrap_interval(estimate.value, estimate.replicates)
         ends = np.clip(ends, number.least, number.most)
         entry["low"], entry["high"] = map(float, ends)
     if warning := estimate.notes.get("warning"):

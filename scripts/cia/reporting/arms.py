@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from cia.config.references import NONE
 from cia.reporting.pages import Table, format_share
 from cia.reporting.style import (
     INK,
@@ -21,8 +22,6 @@ from cia.reporting.style import (
     save_figure,
 )
 
-NONE = "none"
-"""Generator and selection of an arm without synthetic images."""
 ENOUGH_SEEDS = 3
 """Fewest seeds for which an interval is given."""
 _LONGEST_NAME = 28
@@ -39,7 +38,7 @@ _MAIN = ("mAP50-95", "accuracy")
 """The metrics by which arms are compared, where a model has them."""
 
 
-class Estimate(NamedTuple):
+class Mean(NamedTuple):
     """A mean and its 95 % interval; low and high are None if there are too few seeds for one."""
 
     mean: float
@@ -127,19 +126,19 @@ def find_baseline(arms: Sequence[TrainedModels], mixes: Sequence[str]) -> Traine
     return next((found[mix] for mix in mixes if mix in found), None)
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float]) -> Mean:
     """Return the mean over seeds, with Student's 95 % interval from three seeds on."""
     values = np.asarray(values, dtype=np.float64)
     mean = float(values.mean())
     if len(values) < ENOUGH_SEEDS:
-        return Estimate(mean, None, None)
+        return Mean(mean, None, None)
     from scipy.stats import t
 
     half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return Estimate(mean, mean - half, mean + half)
+    return Mean(mean, mean - half, mean + half)
 
 
-def difference(arm: TrainedModels, baseline: TrainedModels, metric: str) -> Estimate:
+def difference(arm: TrainedModels, baseline: TrainedModels, metric: str) -> Mean:
     """Return by how much an arm exceeds the baseline, paired by seed.
 
     Without a common seed it is the difference of the means, with no interval.
@@ -148,7 +147,7 @@ def difference(arm: TrainedModels, baseline: TrainedModels, metric: str) -> Esti
     common = sorted(first.keys() & second.keys())
     if not common:
         gap = np.mean(list(first.values())) - np.mean(list(second.values()))
-        return Estimate(float(gap), None, None)
+        return Mean(float(gap), None, None)
     return estimate([first[seed] - second[seed] for seed in common])
 
 
@@ -162,7 +161,7 @@ def arm_table(arms: Sequence[TrainedModels], baseline: TrainedModels | None) -> 
     rows = []
     for arm in arms:
         for metric, values in arm.values.items():
-            gap = Estimate(np.nan, None, None)
+            gap = Mean(np.nan, None, None)
             if baseline is not None and baseline is not arm:
                 gap = difference(arm, baseline, metric)
             rows.append(
@@ -203,7 +202,7 @@ def _words(arm: TrainedModels, metric: str) -> str:
     return estimate_words(estimate(list(arm.values[metric].values())))
 
 
-def estimate_words(value: Estimate, signed: bool = False) -> str:
+def estimate_words(value: Mean, signed: bool = False) -> str:
     """Write a mean with its interval, if it has one."""
     words = format_share(value.mean, signed)
     if value.low is None:

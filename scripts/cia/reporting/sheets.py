@@ -24,7 +24,7 @@ FRAME = 3
 TALLEST = 1.5
 """Height of a tile over its width, at most."""
 PROMPT_LINES = 4
-VARIATIONS = (("real", 1), ("condition", 1), ("synthetic", 1), ("more variants", 99))
+SHARED_MAPS = (("real", 1), ("condition", 1), ("synthetic", 1), ("more variants", 99))
 OWN_MAPS = (("real", 1), *(("condition", 1), ("synthetic", 1)) * 3)
 """Headers of the columns of a sheet, with how many each spans at most; the second is for sets
 in which each variant has a condition map of its own."""
@@ -198,7 +198,7 @@ def draw_sheet(
     subtitle: str,
     rows: Sequence[tuple[str, Sequence[Tile]]],
     about: dict[str, str],
-    headers: Sequence[tuple[str, int]] = VARIATIONS,
+    headers: Sequence[tuple[str, int]] = SHARED_MAPS,
 ) -> None:
     """Draw rows of tiles as one PNG, under headers with the number of columns that each spans.
 

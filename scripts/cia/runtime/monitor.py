@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from cia.progress import QUIET_JOBS, Reading, format_rate, read_progress
+from cia.progress import QUIET_JOBS, LoggedProgress, format_rate, read_progress
 
 SWITCH = "CIA_PROGRESS"
 """Environment variable: `off` leaves Snakemake's own text as it is."""
@@ -104,7 +104,7 @@ class Job:
     before : tuple
         What the log was like before: a log that an earlier run left says nothing.
     start : float
-    reading : Reading or None
+    reading : LoggedProgress or None
         What the log told last.
     """
 
@@ -113,7 +113,7 @@ class Job:
     before: tuple
     start: float
     seen: tuple = ()
-    reading: Reading | None = None
+    reading: LoggedProgress | None = None
 
     def read(self) -> None:
         """Read the log, if there is news in it."""
@@ -227,7 +227,7 @@ class Step:
         return readings[-1].unit if readings else self.unit or "images"
 
 
-def _moves(reading: Reading | None) -> bool:
+def _moves(reading: LoggedProgress | None) -> bool:
     return reading is not None and reading.done < reading.total
 
 

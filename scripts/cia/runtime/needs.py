@@ -23,7 +23,7 @@ _SECONDS_PER_STEP_MEGAPIXEL = 1.0
 
 _SECONDS_PER_IMAGE = {
     "scan": 0.1,
-    "canny": 0.1,
+    "light": 0.1,
     "network": 2.0,
     "vary": 0.1,
     "features": 0.1,
@@ -77,7 +77,7 @@ def image_minutes(kind: str, images: int) -> int:
     Parameters
     ----------
     kind : str
-        scan, canny (any extractor that is no network), network, vary, features, mix or gallery.
+        scan, light or network (an extractor or judge without or with one), vary, features, mix or gallery.
     images : int
         How many.
     """

@@ -131,13 +131,13 @@ def predict(weights: Path, settings: dict, reading: Reading) -> list[np.ndarray]
 
 def _fit(ultralytics: Any, training: Training, run: Path, state: Path) -> None:
     """Train to the end, from the beginning or from the saved state."""
-    from cia.training.yolo_trainer import Trainer
+    from cia.training.yolo_trainer import ScheduledTrainer
 
     schedule = training.schedule()
     arguments = _arguments(training, schedule, run)
     arguments["model"] = _model_file(ultralytics, training.settings["model"], training.key)
     try:
-        trainer = Trainer(schedule, state, training.key, arguments)
+        trainer = ScheduledTrainer(schedule, state, training.key, arguments)
     except (SyntaxError, TypeError, ValueError) as error:  # of names and values in `options`
         raise UserError(f"{training.key}.options: {_plain(error)}") from error
     trainer.train()

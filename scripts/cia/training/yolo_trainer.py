@@ -118,7 +118,7 @@ def refuse_caches() -> None:
     build.YOLODataset = CheckedDataset
 
 
-class Trainer(DetectionTrainer):
+class ScheduledTrainer(DetectionTrainer):
     """A detection trainer whose epochs come from a schedule, and whose state is saved whole.
 
     Every epoch begins with random states that are a function of the seed and its number, and after
@@ -148,8 +148,8 @@ class Trainer(DetectionTrainer):
         self.schedule, self.state, self.key = schedule, state, key
         self.steps = self.best_epoch = 0
         super().__init__(overrides=overrides)
-        self.add_callback("on_train_epoch_start", Trainer._begin_epoch)
-        self.add_callback("on_fit_epoch_end", Trainer._log_epoch)
+        self.add_callback("on_train_epoch_start", ScheduledTrainer._begin_epoch)
+        self.add_callback("on_fit_epoch_end", ScheduledTrainer._log_epoch)
 
     def get_dataloader(
         self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train"
@@ -269,5 +269,5 @@ class Trainer(DetectionTrainer):
 
 
 def load_state(path: Path, device: torch.device | str = "cpu") -> dict:
-    """Return a saved state; see `Trainer.save_model`."""
+    """Return a saved state; see `ScheduledTrainer.save_model`."""
     return torch.load(path, weights_only=True, map_location=device)
