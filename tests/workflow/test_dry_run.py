@@ -51,6 +51,25 @@ def test_a_folder_that_is_not_there_stops_before_any_job(project):
     assert "dataset 'digits'" in output and "Job stats" not in output
 
 
+def test_a_labels_folder_that_is_not_there_stops_before_any_job(project):
+    project.config["datasets"]["digits"].pop("prepare")
+    for split in ("train", "val", "test"):
+        for kind in ("images", "labels"):
+            (project.folder / "data/real/digits" / split / kind).mkdir(parents=True)
+    assert project.planned()["scan"] == 3  # captions are optional
+    (project.folder / "data/real/digits/val/labels").rmdir()
+    output = project.snakemake("--dry-run", fails=True)
+    assert "data/real/digits/val/labels does not exist" in output
+    assert "Put the val labels of dataset 'digits' there" in output and "Job stats" not in output
+
+
+def test_images_alone_come_with_their_labels(project):
+    """So mistakes in the labels are found before the first image is generated."""
+    jobs = project.planned("generate_all")
+    assert (jobs["label"], jobs["label_generated"]) == (1, 1)
+    assert "train" not in jobs and "metrics" not in jobs
+
+
 def test_a_model_that_is_not_there_stops_before_any_job(project):
     project.config["generators"]["tiny_canny"]["model"] = "resources/gone/"
     output = project.snakemake("--dry-run", fails=True)
