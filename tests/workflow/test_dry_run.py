@@ -77,6 +77,15 @@ def test_a_model_that_is_not_there_stops_before_any_job(project):
     assert "Job stats" not in output and "Traceback" not in output
 
 
+@pytest.mark.parametrize("name", ["sd15_detection", "sdxl_classification", "study"])
+def test_an_example_can_be_planned_once_its_folders_are_there(project, name):
+    for split in ("train", "val", "test"):
+        for kind in ("images", "labels"):
+            (project.folder / "data/real/mydata" / split / kind).mkdir(parents=True)
+    example = ROOT / "config/examples" / f"{name}.yaml"
+    assert project.planned("--configfile", str(example))["train"] > 1
+
+
 def test_a_dry_run_imports_nothing_heavy(project):
     """Names of models are looked up in lists, not in the libraries that have them."""
     heavy = ("torch", "diffusers", "timm", "ultralytics", "transformers", "cv2", "huggingface_hub")
