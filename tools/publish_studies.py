@@ -59,8 +59,8 @@ def section(name: str, study: Mapping) -> str:
     random, control = rows["random"], rows[study["control"]]
     real, added, metric = random["n_real"], random["n_added"], study["metric"]
     sentences = [
-        f"**{name}**: Models trained on {real} real and {added} synthetic images (`random`) reach a "
-        f"test {metric} of {with_interval(random, '.3f')}; the control, trained on the same {real} "
+        f"**{name}**: Models trained on {real} real and {added} synthetic images (`random`) reach "
+        f"a test {metric} of {with_interval(random, '.3f')}; the control, trained on the same {real} "
         f"real images repeated, reaches {with_interval(control, '.3f')}.",
         worth(random),
         others(rows.values()),
@@ -96,8 +96,8 @@ def claims(rows: Sequence[Mapping]) -> str:
     better = [row for row in rows if is_better(row["difference"])]
     beat = "beats" if len(better) == 1 else "beat"
     return (
-        f"{len(better)} of the {len(rows)} training sets with added images {beat} the control after "
-        f"Holm's correction (p < {SHOWN})."
+        f"{len(better)} of the {len(rows)} training sets with added images {beat} the control "
+        f"after Holm's correction (p < {SHOWN})."
     )
 
 
