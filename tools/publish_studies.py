@@ -60,8 +60,8 @@ def section(name: str, study: Mapping) -> str:
     real, added, metric = random["n_real"], random["n_added"], study["metric"]
     sentences = [
         f"**{name}**: Models trained on {real} real and {added} synthetic images (`random`) reach "
-        f"a test {metric} of {with_interval(random, '.3f')}; the control, trained on the same {real} "
-        f"real images repeated, reaches {with_interval(control, '.3f')}.",
+        f"a test {metric} of {with_interval(random, '.3f')}; the control, trained on the same "
+        f"{real} real images repeated, reaches {with_interval(control, '.3f')}.",
         worth(random),
         others(rows.values()),
         claims([rows[arm] for arm in study["families"]["difference"]]),

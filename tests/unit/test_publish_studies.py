@@ -60,11 +60,11 @@ def test_a_paragraph_says_what_random_reaches_what_else_does_and_what_is_shown(s
     assert words.replace("\n", " ") == (
         "**birds**: Models trained on 30 real and 60 synthetic images (`random`) reach a test "
         "accuracy of 0.600 [0.550, 0.650]; the control, trained on the same 30 real images "
-        "repeated, reaches 0.400 [0.350, 0.450]. It takes 71 [60, over 71] real images alone to reach the "
-        "same score. Other images in place of these: `classical` 0.450, `bent` 0.500. 1 of the 5 "
-        "training sets with added images beats the control after Holm's correction (p < 0.05). No "
-        "selection by score was shown to beat as many images of its generator, chosen at random. "
-        "[All numbers](docs/studies/birds.md)."
+        "repeated, reaches 0.400 [0.350, 0.450]. It takes 71 [60, over 71] real images alone to "
+        "reach the same score. Other images in place of these: `classical` 0.450, `bent` 0.500. "
+        "1 of the 5 training sets with added images beats the control after Holm's correction "
+        "(p < 0.05). No selection by score was shown to beat as many images of its generator, "
+        "chosen at random. [All numbers](docs/studies/birds.md)."
     )
     assert max(map(len, words.splitlines())) <= 110
     assert figure == "![Differences to the control: birds](docs/studies/birds_differences.png)"
