@@ -1,4 +1,4 @@
-# Each target sets up what it needs. `make demo` runs everything on the embedded default.
+# Each target installs what it needs. `make demo` runs everything on the demo.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,34 +16,34 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
-setup: $(VENV)/installed ## Set up .venv and run nothing; then: . .venv/bin/activate
+setup: $(VENV)/installed ## Install into .venv and run nothing; then: . .venv/bin/activate
 
-demo: $(VENV)/installed ## Run the whole workflow on the embedded default and print a summary
+demo: $(VENV)/installed ## Run the whole workflow on the demo and print a summary
 	snakemake --cores $(CORES)
 	snakemake --cores 1 --quiet all --report results/report/report.html
 	@cat results/report/summary.md
 
-study: $(VENV)/installed ## Ask whether synthetic images help: every arm with every seed (76 minutes on 2 cores)
+study: $(VENV)/installed ## Run the demo's studies: did synthetic images help? (76 minutes on 2 cores)
 	snakemake --cores $(CORES) study_all --max-jobs-per-timespan 2000/20s --configfile config/study.yaml
 	snakemake study_all --cores 1 --quiet all --report results/studies/report.html --configfile config/study.yaml
 	@cat results/studies/*/study.md
 
-publish-study: $(VENV)/installed ## Put what results/studies shows into README.md and docs/studies
+publish-study: $(VENV)/installed ## Write the results of the studies into README.md and docs/studies
 	python tools/publish_studies.py
 
-test: $(VENV)/installed ## Run every test
+test: $(VENV)/installed ## Run the tests (those on Slurm: make test-slurm)
 	pytest -n 2 --dist loadfile
 
 test-slurm: $(VENV)/installed ## Run the demo on a real Slurm, installed and started for it (root on Debian)
 	CONFIG="$(CONFIG)" tests/slurm/run
 
-lint: $(VENV)/installed ## Check the code's form and the workflow's
+lint: $(VENV)/installed ## Lint the code and the workflow
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
 
-format: $(VENV)/installed ## Put the code in form
+format: $(VENV)/installed ## Format the code
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile rules
@@ -54,17 +54,17 @@ bench: $(VENV)/installed ## Time metrics, scores and features against the librar
 bench-scaling: $(VENV)/installed ## Measure dry runs and stages at 1e3 to 1e6 images (docs/scaling.md; an hour)
 	python tools/bench_scaling.py --write docs/scaling.md
 
-check-model: $(VENV)/installed ## Judge the embedded generator on 500 held-out scenes
+check-model: $(VENV)/installed ## Measure the demo's diffusion model on 500 held-out scenes
 	python tools/check_model.py
 
-train-model: $(VENV)/installed ## Train the embedded generator and feature network again (hours)
+train-model: $(VENV)/installed ## Train the demo's diffusion model and feature network again (hours)
 	python tools/train_tiny_sd.py
 	python tools/train_tiny_features.py
 
 lock: ## Choose the newest versions that requirements.in allows, and write requirements.txt
 	tools/lock.sh "$(PYTHON)"
 
-clean: ## Remove all that the workflow made, its store of images too; data/real stays
+clean: ## Delete everything that the workflow made, the store of images too; data/real stays
 	rm -rf .snakemake results logs benchmarks data/conditions data/varied data/generated data/mixed data/store
 
 $(VENV)/installed: requirements.txt

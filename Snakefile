@@ -66,9 +66,10 @@ rule all:
 
 
 rule generate_all:
-    """Every set of synthetic images, and no more."""
+    """Every set of synthetic images with their labels, and no more."""
     input:
         get_sets("results/generated/{dataset}/{generator}/manifest.csv"),
+        get_sets("results/generated/{dataset}/{generator}/labels.csv"),
 
 
 rule metrics_all:

@@ -20,34 +20,43 @@ PAGE = ROOT / "config" / "README.md"
 INTRODUCTION = """\
 # Configuration
 
-One YAML file says everything: `config/config.yaml` is the embedded demo, `config/examples/` has
-ready ones for real use. Run with another file by
+One YAML file holds all settings of the experiment; `profiles/` holds those of the machine (GPUs,
+Slurm). `config/config.yaml` is the demo, `config/examples/` has examples to copy. Run with a file
+of your own by
 
-    snakemake --cores all --configfile my.yaml
+    snakemake --profile profiles/gpu --configfile my.yaml
 
-in place of the demo's. You may name several files after `--configfile`. Each changes the ones
-before it: tables are merged key by key, lists are replaced. If none of your files has `experiments`
-or `studies`, they change the demo's configuration in the same way. Otherwise the demo's is not
-read.
-To change a nested value for one run use a second small file, not `--config`, whose nested values
-arrive as text.
+or, without a GPU, with `--cores all` in place of the profile.
 
 The tables `datasets`, `conditions`, `variations`, `prompts`, `generators`, `features`, `judges`,
-`selections`, `mixes` and `trainers` name settings; `experiments` combines the names, and `studies`
-asks with them whether synthetic images help. A name stands in the paths of what it makes. A changed
-setting reruns what depends on it and nothing else; unused
-entries cost nothing.
+`selections`, `mixes` and `trainers` name settings. `experiments` combines the names, and `studies`
+asks with them whether synthetic images help. Names are parts of the paths of what is made. If you
+change a setting, only what depends on it is made again. Unused entries cost nothing.
+[docs/glossary.md](../docs/glossary.md) explains the words.
 
-A mistake stops the run at once, with the key and what it may be: `snakemake -n` is enough to see
-it. That goes for names of models, too, as far as they can be known without network: schedulers,
-timm's and ultralytics' models, folders and files. A model is a hub id (`owner/name`) or a local
-folder; `weights` are files. A word that YAML takes for something else (`yes`, `no`, `on`, `off`,
-`null`, `1`) is quoted where it is a name. Only where a file is no YAML at all, Snakemake does not
-say where: `python -c "import yaml; yaml.safe_load(open('my.yaml'))"` names the line.
+## Warning: a config without experiments and studies runs the demo
 
-Where jobs run is not in here but in `profiles/`. A Slurm site is three edits: `default-resources`
-(account, partition, constraint) and `set-resources` (what GPU jobs ask for) in
-`profiles/slurm/config.yaml`, and `shards` below.
+If none of your files has `experiments` or `studies`, they change the demo's configuration, which
+then runs. If one of them has, the demo's configuration is not read.
+
+## Several files
+
+You may name several files after `--configfile`. Each changes the ones before it: tables are merged
+key by key, lists are replaced. To change a nested value for one run, use a second small file and
+not `--config`: Snakemake reads nested `--config` values as strings.
+
+## Mistakes
+
+A mistake stops the run at once, and `snakemake -n --configfile my.yaml` finds it: the message names
+the key and the values that it may have. Names of models are checked as far as they can be known
+without network: schedulers, timm's and ultralytics' models, folders and files. A model is a name on
+the Hugging Face hub (`owner/name`) or a local folder; `weights` are files. Quote a word that YAML
+takes for something else (`yes`, `no`, `on`, `off`, `null`, `1`) if it is a name. If a file is not
+valid YAML, Snakemake does not name the line; this does:
+`python -c "import yaml; yaml.safe_load(open('my.yaml'))"`
+
+In YAML, `&name` marks an entry, `*name` repeats it, and `<<: *name` takes all its keys; the
+examples do so for generators that differ in one setting.
 
 This page is written from `config/schema/*.yaml` by `tools/config_docs.py`.
 """

@@ -3,14 +3,14 @@
 Usage: publish_studies.py    after `make study`
 
 Writes docs/studies/{study}.md with all words, the table and the figures, and into README.md,
-between its marks, two sentences and one figure of each study. Nothing in either is written by hand.
+between its marks, a paragraph and one figure of each study. Nothing in either is written by hand.
 """
 
 import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,20 +50,25 @@ def page(name: str, study: Mapping) -> str:
 
 
 def section(name: str, study: Mapping) -> str:
-    """Return the README's part on one study: two sentences and a figure.
+    """Return the README's part on one study: a paragraph and a figure.
 
-    They are about the arm `random` and not about the best arm, which chance has helped.
+    It is about the arm `random` and not about the best arm, which chance has helped. What as many
+    images made in other ways reach stands beside it.
     """
     rows = {row["name"]: row for row in study["arms"]}
     random, control = rows["random"], rows[study["control"]]
     real, added, metric = random["n_real"], random["n_added"], study["metric"]
-    words = (
-        f"**{name}**: Models trained on {real} real and {added} synthetic images reach a test "
-        f"{metric} of {with_interval(random, '.3f')}; the control, trained on the same {real} real "
-        f"images repeated, reaches {with_interval(control, '.3f')}. {worth(random)} "
-        f"{claims([rows[arm] for arm in study['families']['difference']])} "
-        f"([all numbers](docs/studies/{name}.md))."
-    )
+    sentences = [
+        f"**{name}**: Models trained on {real} real and {added} synthetic images (`random`) reach "
+        f"a test {metric} of {with_interval(random, '.3f')}; the control, trained on the same "
+        f"{real} real images repeated, reaches {with_interval(control, '.3f')}.",
+        worth(random),
+        others(rows.values()),
+        claims([rows[arm] for arm in study["families"]["difference"]]),
+        choices([rows[arm] for arm in study["families"]["selection_against_random"]]),
+        f"[All numbers](docs/studies/{name}.md).",
+    ]
+    words = " ".join(filter(None, sentences))
     lines = textwrap.wrap(words, WIDTH, break_long_words=False, break_on_hyphens=False)
     figure = f"![Differences to the control: {name}](docs/studies/{name}_differences.png)"
     return "\n".join(lines) + f"\n\n{figure}"
@@ -72,17 +77,45 @@ def section(name: str, study: Mapping) -> str:
 def worth(row: Mapping) -> str:
     """Say how many real images alone score like an arm, where the learning curve can tell."""
     if not row["equivalent_real"]:
-        return "How many real images alone reach the same score can't be said here;"
+        return "How many real images alone reach the same score can't be said here."
     words = equivalent_words(row["equivalent_real"])
-    return f"It takes {words} real images alone to reach the same score;"
+    return f"It takes {words} real images alone to reach the same score."
+
+
+def others(rows: Iterable[Mapping]) -> str:
+    """Say what classical augmentation and other generators reach, if the study has such arms."""
+    found = [row for row in rows if row["kind"] in ("classical", "generator")]
+    if not found:
+        return ""
+    means = ", ".join(f"`{row['name']}` {row['mean']:.3f}" for row in found)
+    return f"Other images in place of these: {means}."
 
 
 def claims(rows: Sequence[Mapping]) -> str:
     """Say how many of the arms that might be better than the control are shown to be."""
-    found = [row["difference"] for row in rows]
-    better = [x for x in found if x["p_holm"] is not None and x["p_holm"] < SHOWN and x["mean"] > 0]
-    are = "is" if len(better) == 1 else "are"
-    return f"of {len(rows)} ways to add images, {len(better)} {are} shown to beat the control"
+    better = [row for row in rows if is_better(row["difference"])]
+    beat = "beats" if len(better) == 1 else "beat"
+    return (
+        f"{len(better)} of the {len(rows)} training sets with added images {beat} the control "
+        f"after Holm's correction (p < {SHOWN})."
+    )
+
+
+def choices(rows: Sequence[Mapping]) -> str:
+    """Say which selections by score are shown to be better than a choice at random, if any."""
+    if not rows:
+        return ""
+    better = [f"`{row['name']}`" for row in rows if is_better(row["against_random"])]
+    than = "as many images of its generator, chosen at random"
+    if not better:
+        return f"No selection by score was shown to beat {than}."
+    return f"Of {len(rows)} selections by score, {len(better)} beat {than}: {'; '.join(better)}."
+
+
+def is_better(difference: Mapping) -> bool:
+    """Say whether a difference is shown, and for the better."""
+    p = difference["p_holm"]
+    return p is not None and p < SHOWN and difference["mean"] > 0
 
 
 def split(text: str) -> tuple[str, str]:

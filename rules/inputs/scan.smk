@@ -6,9 +6,10 @@ def get_prepared(wildcards):
     folder = Path("data/real", wildcards.dataset, wildcards.split)
     if "prepare" in config["datasets"][wildcards.dataset]:
         return str(folder / "prepared.csv")
-    if not (folder / "images").is_dir():  # said by a dry run, too
-        raise WorkflowError(
-            f"{folder / 'images'} does not exist in {os.getcwd()}. Put the {wildcards.split} pictures "
-            f"of dataset {wildcards.dataset!r} there, or mend the name under datasets in the config."
-        )
+    for kind in ("images", "labels"):  # captions are optional; this is said by a dry run, too
+        if not (folder / kind).is_dir():
+            raise WorkflowError(
+                f"{folder / kind} does not exist in {os.getcwd()}. Put the {wildcards.split} {kind} "
+                f"of dataset {wildcards.dataset!r} there, or mend the name under datasets in the config."
+            )
     return []

@@ -51,11 +51,39 @@ def test_a_folder_that_is_not_there_stops_before_any_job(project):
     assert "dataset 'digits'" in output and "Job stats" not in output
 
 
+def test_a_labels_folder_that_is_not_there_stops_before_any_job(project):
+    project.config["datasets"]["digits"].pop("prepare")
+    for split in ("train", "val", "test"):
+        for kind in ("images", "labels"):
+            (project.folder / "data/real/digits" / split / kind).mkdir(parents=True)
+    assert project.planned()["scan"] == 3  # captions are optional
+    (project.folder / "data/real/digits/val/labels").rmdir()
+    output = project.snakemake("--dry-run", fails=True)
+    assert "data/real/digits/val/labels does not exist" in output
+    assert "Put the val labels of dataset 'digits' there" in output and "Job stats" not in output
+
+
+def test_images_alone_come_with_their_labels(project):
+    """So mistakes in the labels are found before the first image is generated."""
+    jobs = project.planned("generate_all")
+    assert (jobs["label"], jobs["label_generated"]) == (1, 1)
+    assert "train" not in jobs and "metrics" not in jobs
+
+
 def test_a_model_that_is_not_there_stops_before_any_job(project):
     project.config["generators"]["tiny_canny"]["model"] = "resources/gone/"
     output = project.snakemake("--dry-run", fails=True)
     assert "generators.tiny_canny.model: there is no folder 'resources/gone/'" in output
     assert "Job stats" not in output and "Traceback" not in output
+
+
+@pytest.mark.parametrize("name", ["sd15_detection", "sdxl_classification", "study"])
+def test_an_example_can_be_planned_once_its_folders_are_there(project, name):
+    for split in ("train", "val", "test"):
+        for kind in ("images", "labels"):
+            (project.folder / "data/real/mydata" / split / kind).mkdir(parents=True)
+    example = ROOT / "config/examples" / f"{name}.yaml"
+    assert project.planned("--configfile", str(example))["train"] > 1
 
 
 def test_a_dry_run_imports_nothing_heavy(project):
