@@ -77,7 +77,8 @@ def image_minutes(kind: str, images: int) -> int:
     Parameters
     ----------
     kind : str
-        scan, light or network (an extractor or judge without or with one), vary, features, mix or gallery.
+        scan, light or network (an extractor or judge without or with one), vary, features, mix or
+        gallery.
     images : int
         How many.
     """
