@@ -50,25 +50,22 @@ def page(name: str, study: Mapping) -> str:
 
 
 def section(name: str, study: Mapping) -> str:
-    """Return the README's part on one study: a paragraph and a figure.
+    """Return the README's part on one study: two sentences and a figure.
 
-    It is about the arm `random` and not about the best arm, which chance has helped. What as many
-    images made in other ways reach stands beside it.
+    They are about the arm `random` and not about the best arm, which chance has helped. What as
+    many images made in other ways reach stands beside it.
     """
     rows = {row["name"]: row for row in study["arms"]}
     random, control = rows["random"], rows[study["control"]]
     real, added, metric = random["n_real"], random["n_added"], study["metric"]
-    sentences = [
+    selections = [rows[arm] for arm in study["families"]["selection_against_random"]]
+    words = (
         f"**{name}**: Models trained on {real} real and {added} synthetic images (`random`) reach "
         f"a test {metric} of {with_interval(random, '.3f')}; the control, trained on the same "
-        f"{real} real images repeated, reaches {with_interval(control, '.3f')}.",
-        worth(random),
-        others(rows.values()),
-        claims([rows[arm] for arm in study["families"]["difference"]]),
-        choices([rows[arm] for arm in study["families"]["selection_against_random"]]),
-        f"[All numbers](docs/studies/{name}.md).",
-    ]
-    words = " ".join(filter(None, sentences))
+        f"{real} real images repeated, reaches {with_interval(control, '.3f')}"
+        f"{others(rows.values())}. {worth(random)}{choices(selections)} "
+        f"([all numbers](docs/studies/{name}.md))."
+    )
     lines = textwrap.wrap(words, WIDTH, break_long_words=False, break_on_hyphens=False)
     figure = f"![Differences to the control: {name}](docs/studies/{name}_differences.png)"
     return "\n".join(lines) + f"\n\n{figure}"
@@ -77,28 +74,16 @@ def section(name: str, study: Mapping) -> str:
 def worth(row: Mapping) -> str:
     """Say how many real images alone score like an arm, where the learning curve can tell."""
     if not row["equivalent_real"]:
-        return "How many real images alone reach the same score can't be said here."
+        return "How many real images alone reach the same score can't be said here"
     words = equivalent_words(row["equivalent_real"])
-    return f"It takes {words} real images alone to reach the same score."
+    return f"It takes {words} real images alone to reach the same score"
 
 
 def others(rows: Iterable[Mapping]) -> str:
     """Say what classical augmentation and other generators reach, if the study has such arms."""
     found = [row for row in rows if row["kind"] in ("classical", "generator")]
-    if not found:
-        return ""
     means = ", ".join(f"`{row['name']}` {row['mean']:.3f}" for row in found)
-    return f"Other images in place of these: {means}."
-
-
-def claims(rows: Sequence[Mapping]) -> str:
-    """Say how many of the arms that might be better than the control are shown to be."""
-    better = [row for row in rows if is_better(row["difference"])]
-    beat = "beats" if len(better) == 1 else "beat"
-    return (
-        f"{len(better)} of the {len(rows)} training sets with added images {beat} the control "
-        f"after Holm's correction (p < {SHOWN})."
-    )
+    return f", and other images in place of the synthetic ones reach: {means}" if found else ""
 
 
 def choices(rows: Sequence[Mapping]) -> str:
@@ -106,10 +91,10 @@ def choices(rows: Sequence[Mapping]) -> str:
     if not rows:
         return ""
     better = [f"`{row['name']}`" for row in rows if is_better(row["against_random"])]
-    than = "as many images of its generator, chosen at random"
     if not better:
-        return f"No selection by score was shown to beat {than}."
-    return f"Of {len(rows)} selections by score, {len(better)} beat {than}: {'; '.join(better)}."
+        return ", and no selection by score was shown to beat a choice at random"
+    count = f"{len(better)} of {len(rows)} selections by score"
+    return f", and {count} beat a choice at random: {'; '.join(better)}"
 
 
 def is_better(difference: Mapping) -> bool:
