@@ -10,6 +10,6 @@ def get_prepared(wildcards):
         if not (folder / kind).is_dir():
             raise WorkflowError(
                 f"{folder / kind} does not exist in {os.getcwd()}. Put the {wildcards.split} {kind} "
-                f"of dataset {wildcards.dataset!r} there, or mend the name under datasets in the config."
+                f"of dataset {wildcards.dataset!r} there, or correct the name under datasets in the config."
             )
     return []
