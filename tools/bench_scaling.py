@@ -316,6 +316,16 @@ def mix() -> tuple[Inputs, Inputs, dict]:
     )
 
 
+WILDCARDS = {
+    "dataset": "big",
+    "split": "train",
+    "generator": "tiny_canny",
+    "selection": "best_half",
+    "mix": "plus_synthetic",
+}
+RESOURCES = {"max_rejected": "0.1", "prompts": "prompts.recolored"}
+"""What scripts read of these, for their messages."""
+
 STAGES: dict[str, Callable] = {
     "scan": scan,
     "label": label,
@@ -368,11 +378,11 @@ def run_stage(name: str) -> None:
     inputs, outputs, params = STAGES[name]()
     job = SimpleNamespace(
         rule=name,
-        wildcards=Job(dataset="big", generator="tiny_canny", split="train"),
+        wildcards=Job(**WILDCARDS),
         input=Job(**inputs),
         output=Job(**outputs),
         params=Job(**params),
-        resources=Job(max_rejected="0.1"),
+        resources=Job(**RESOURCES),
         threads=THREADS,
         log=[f"logs/{name}.log"],
     )
@@ -390,7 +400,7 @@ def small_splits() -> None:
                 input=Job(**inputs),
                 output=Job(**outputs),
                 params=Job(**params),
-                resources=Job(max_rejected="0.1"),
+                resources=Job(**RESOURCES),
                 threads=1,
             )
             __import__(name).main(job)
