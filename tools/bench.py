@@ -417,10 +417,9 @@ def row(name: str, rounds: int) -> str:
     other = middle(found["theirs"])
     ratio = other["seconds"] / ours["seconds"]
     memory = f"{ours['megabytes']:.0f} MB, {other['megabytes']:.0f} MB"
-    return (
-        f"| {words} | {ours['seconds']:.2f} s | {other['seconds']:.2f} s | {whose} | "
-        f"{ratio:.1f} | {target} | {memory} | {difference(found)} |"
-    )
+    cells = [words, f"{ours['seconds']:.2f} s", f"{other['seconds']:.2f} s", whose]
+    cells += [f"{ratio:.1f}", target, memory, difference(found)]
+    return "".join(f"| {cell} " if cell else "| " for cell in map(str, cells)) + "|"
 
 
 def middle(runs: list[dict]) -> dict:
