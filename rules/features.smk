@@ -17,7 +17,7 @@ rule features:
         gpu=get_features_gpu,
         mem_mb=get_features_memory,
         runtime=get_features_minutes,
-        batch_size=config["batch_size"],
+        batch_size=get_network_batch(),
     params:
         settings=get_settings("features"),
         model_files=get_feature_files,
@@ -45,7 +45,7 @@ rule object_features:
         gpu=get_features_gpu,
         mem_mb=get_features_memory,
         runtime=get_features_minutes,
-        batch_size=config["batch_size"],
+        batch_size=get_network_batch(),
     params:
         settings=get_settings("features"),
         model_files=get_feature_files,

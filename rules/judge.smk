@@ -18,7 +18,7 @@ rule judge:
         gpu=get_judge_gpu,
         mem_mb=get_memory(8000),
         runtime=get_judge_minutes,
-        batch_size=config["batch_size"],
+        batch_size=get_network_batch(),
     params:
         settings=get_judge_settings,
         shards=config["shards"],

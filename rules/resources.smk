@@ -19,6 +19,11 @@ if "gpu" in workflow.global_resources:
     os.environ[COUNT] = str(workflow.global_resources["gpu"].value)
 
 
+def get_network_batch():
+    """Pictures per call of the networks that look at pictures."""
+    return 32 if config["batch_size"] == "auto" else config["batch_size"]
+
+
 def get_memory(megabytes):
     """So much memory, and as much again for each attempt."""
     return lambda wildcards, attempt: attempt * megabytes

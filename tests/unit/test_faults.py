@@ -31,11 +31,11 @@ from tiny_models import save_tiny_sd
 torch = pytest.importorskip("torch")
 import safetensors.torch  # noqa: E402
 
-from cia.generation import drawing  # noqa: E402
+from cia.generation import batches, drawing  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 32
-BATCH = drawing.CPU_BATCH
+BATCH = batches.CPU_BATCH
 WORKER = """
 import json, logging, sys, time
 from pathlib import Path

@@ -25,7 +25,7 @@ from tiny_models import save_tiny_sd, save_tiny_sdxl
 
 torch = pytest.importorskip("torch")
 
-from cia.generation import drawing, pipelines  # noqa: E402
+from cia.generation import batches, drawing, pipelines  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
@@ -173,7 +173,7 @@ def test_the_log_says_what_is_cut_from_a_long_prompt(plan, sd, tmp_path, caplog)
 
 @pytest.mark.parametrize("calls", [1, 3])
 def test_images_per_call_change_at_most_a_rounding(plan, sd, made, tmp_path, monkeypatch, calls):
-    monkeypatch.setattr(drawing, "CPU_BATCH", calls)
+    monkeypatch.setattr(batches, "CPU_BATCH", calls)
     other = pixels(generate(plan, sd, tmp_path, batch_size=calls))
     for id_, image in pixels(made).items():
         difference = np.abs(image - other[id_])

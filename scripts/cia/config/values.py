@@ -140,8 +140,8 @@ def _batches(config: dict) -> Iterator[tuple[str, int, int, str]]:
             if setting in entry:
                 side = entry[setting]
                 yield f"conditions.{name}.{setting}", side, 1, f"pictures of {side}x{side}"
-    batch = config["batch_size"]
-    yield "batch_size", _FEATURES_SIDE, batch, f"{batch} pictures of 224x224"
+    if (batch := config["batch_size"]) != "auto":
+        yield "batch_size", _FEATURES_SIDE, batch, f"{batch} pictures of 224x224"
 
 
 def _shared_files(features: dict) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 Batches mix images of one size. A batch that is not full is filled up with copies, so every call
 has the same shape, and an image has the same bytes whatever is made beside it: other shards,
-other plans, a resumed run. On a CPU that shape is fixed (`CPU_BATCH`). On a GPU it is the config's
-batch size, and another one (or a batch halved for lack of memory) may move single values by one
-level, since numeric libraries choose another order of summation: see docs/reproducibility.md.
+other plans, a resumed run. On a CPU that shape is fixed for a model and a size
+(`cia.generation.batches`). On a GPU it is the config's batch size, and another one (or a batch
+halved for lack of memory) may move single values by one level, since numeric libraries choose
+another order of summation: see docs/reproducibility.md.
 
 With a store (`cia.generation.store`) an image that is there already is taken from it, whichever run
 made it.
@@ -32,6 +33,7 @@ from PIL import Image
 
 from cia.errors import UserError
 from cia.files import digest_file, explain_full, is_full
+from cia.generation.batches import AUTO, cpu_batch, gpu_batch
 from cia.generation.pipelines import (
     ModelFiles,
     compile_networks,
@@ -50,9 +52,6 @@ from cia.tables import COLUMNS
 from cia.versions import STAGE
 
 logger = logging.getLogger("cia")
-
-CPU_BATCH = 4
-"""Images per call on a CPU, whatever the config says: another number moves values by a level."""
 
 _POLL = 0.2
 """Seconds between two looks at what another run is making."""
@@ -107,7 +106,7 @@ def generate_shard(
     shards: int,
     settings: dict,
     folder: Path,
-    batch_size: int,
+    batch_size: int | str,
     key: str = "generators",
     compiled: bool = False,
     models: Models | None = None,
@@ -125,8 +124,9 @@ def generate_shard(
         One entry of the config's `generators`: model, controlnet, scheduler, steps, ...
     folder : Path
         Where the images go, as `{id}.png`.
-    batch_size : int
-        Images per call on a GPU; halved when memory runs out.
+    batch_size : int or "auto"
+        Images per call on a GPU, `auto` for as many as fit; halved when memory runs out. On a CPU
+        the model and the size of the images decide.
     key : str
         Where in the config the settings are, for messages: `generators.NAME`.
     compiled : bool
@@ -158,14 +158,14 @@ def generate_shard(
         logger.info("%d images to make, %d are there already", len(missing), there)
         if len(missing):
             painter = Painter(load_pipeline(*models, settings, key, device), settings, key)
-            if compiled:
-                compile_networks(painter.pipe)
             painter.check_sizes(missing)
-            size = CPU_BATCH if device == "cpu" else batch_size
+            batches = _choose_batches(painter, rows, batch_size, device)
+            if compiled:  # after the trials of other shapes
+                compile_networks(painter.pipe)
             progress = Progress(len(rows), "images", there=there)
             progress.log()
-            describe = _describer(settings, models, painter)
-            _paint_missing(painter, missing, size, files, describe, progress)
+            describe = _describer(settings, models, painter, device)
+            _paint_missing(painter, missing, batches, files, describe, progress)
     except OSError as error:
         if is_full(error):
             raise explain_full(error, *files.folders()) from error
@@ -176,10 +176,29 @@ def generate_shard(
     return table[COLUMNS["shard"]].sort_values("id", ignore_index=True)
 
 
+def _choose_batches(
+    painter: "Painter", rows: pd.DataFrame, wanted: int | str, device: str
+) -> dict[tuple[int, int], int]:
+    """Return the images per call for each width and height.
+
+    Of all rows, made or not: a resumed run is to choose as the first one did.
+    """
+    batches = {}
+    for shape, same_size in rows.groupby(["width", "height"], sort=False):
+        if device == "cpu":
+            batches[shape] = cpu_batch(painter.pipe, *shape)
+        elif wanted == AUTO:
+            row = next(same_size.itertuples(index=False))
+            batches[shape] = gpu_batch(painter, row, _load_map(row), len(same_size))
+        else:
+            batches[shape] = int(wanted)
+    return batches
+
+
 def _paint_missing(
     painter: "Painter",
     rows: pd.DataFrame,
-    size: int,
+    batches: dict[tuple[int, int], int],
     files: "_Files",
     describe: Callable,
     progress: Progress,
@@ -189,10 +208,13 @@ def _paint_missing(
         # the batch before is saved when this one is painted, or its error ends this one before:
         # no two batches are lost, and no step waits for files
         painter.after_step = writer.check
-        for batch, images in paint_all(painter, rows, size, _queue(files, writer)):
-            writer.write(batch, images)
-            progress.add(len(batch))
-            made += len(batch)
+        for shape, same_size in rows.groupby(["width", "height"], sort=False):
+            for batch, images in paint_all(
+                painter, same_size, batches[shape], _queue(files, writer)
+            ):
+                writer.write(batch, images)
+                progress.add(len(batch))
+                made += len(batch)
     taken = len(rows) - made
     logger.info("%d images made, %d taken from the store while another run made them", made, taken)
 
@@ -256,6 +278,8 @@ class Painter:
 
     Attributes
     ----------
+    batch_size : int
+        Of the last call of `paint`.
     after_step : callable, optional
         Called in each batch when a step is done, with whether it is the last; what it raises stops
         the batch.
@@ -265,6 +289,7 @@ class Painter:
         self.pipe = pipe
         self.key = key
         self.offloaded = False
+        self.batch_size = 0
         self.after_step: Callable[[bool], None] | None = None
         self._accepted = set(inspect.signature(pipe.__call__).parameters)
         self._map_name = "control_image" if "control_image" in self._accepted else "image"
@@ -303,6 +328,7 @@ class Painter:
         UserError
             If a picture has NaN or infinity.
         """
+        self.batch_size = len(rows)
         # On the CPU: the same noise on every device; one each: the same noise in every batch.
         generators = [torch.Generator("cpu").manual_seed(int(row.seed)) for row in rows]
         with torch.inference_mode():
@@ -455,33 +481,31 @@ def paint_all(
     batch_size: int,
     queue: Callable[[Iterator], Queue] = Queue,
 ) -> Iterator[tuple[list, np.ndarray]]:
-    """Paint rows in batches of one size; yield each batch's rows and its images.
+    """Paint rows of one width and height in batches; yield each batch's rows and its images.
 
-    When memory runs out, the batch is halved, for this size of image from then on; where one image
-    does not fit, the networks take turns on the GPU.
+    When memory runs out, the batch is halved from then on; where one image does not fit, the
+    networks take turns on the GPU.
 
     Raises
     ------
     UserError
         If one image does not fit even so.
     """
+    left, size = queue(rows.itertuples(index=False)), batch_size
     with ThreadPoolExecutor(1) as loader:
-        for _, same_size in rows.groupby(["width", "height"], sort=False):
-            left = queue(same_size.itertuples(index=False))
-            size = batch_size
-            batch, maps = _load_next(left, size, loader, wait=True)
-            while batch:
-                loaded = maps.result()
-                ahead, ahead_maps = _load_next(left, size, loader, wait=False)
-                images = _paint_full(painter, batch, loaded, size)
-                if images is None:
-                    left.put_back(batch + ahead)
-                    size, ahead = _smaller(painter, batch, size), []
-                else:
-                    yield batch, images
-                if not ahead:
-                    ahead, ahead_maps = _load_next(left, size, loader, wait=True)
-                batch, maps = ahead, ahead_maps
+        batch, maps = _load_next(left, size, loader, wait=True)
+        while batch:
+            loaded = maps.result()
+            ahead, ahead_maps = _load_next(left, size, loader, wait=False)
+            images = _paint_full(painter, batch, loaded, size)
+            if images is None:
+                left.put_back(batch + ahead)
+                size, ahead = _smaller(painter, batch, size), []
+            else:
+                yield batch, images
+            if not ahead:
+                ahead, ahead_maps = _load_next(left, size, loader, wait=True)
+            batch, maps = ahead, ahead_maps
 
 
 def _load_next(left: Queue, size: int, loader: ThreadPoolExecutor, wait: bool) -> tuple:
@@ -621,8 +645,13 @@ class _Writer:
             self._files.release(id_)
 
 
-def _describer(settings: dict, models: Models, painter: Painter) -> Callable[[Any], str]:
-    """Return a function that writes a row's settings as AUTOMATIC1111's web UI does."""
+def _describer(
+    settings: dict, models: Models, painter: Painter, device: str
+) -> Callable[[Any], str]:
+    """Return a function that writes a row's settings as AUTOMATIC1111's web UI does.
+
+    On a GPU the batch size is among them: with another one, single values may differ.
+    """
     scheduler = type(painter.pipe.scheduler).__name__
     control = {
         "Model": models.controlnet.name,
@@ -640,6 +669,7 @@ def _describer(settings: dict, models: Models, painter: Painter) -> Callable[[An
             "Seed": row.seed,
             "Size": f"{row.width}x{row.height}",
             "Model": models.model.name,
+            **({"Batch size": painter.batch_size} if device == "cuda" else {}),
             "ControlNet 0": _listed(control),
         }
         return f"{row.prompt}{negative}\n{_listed(values)}"
