@@ -54,7 +54,7 @@ rule generate:
     params:
         folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.generator}",
         shards=config["shards"],
-        settings=get_settings("generators", "condition", "variation", "prompts", "variants"),
+        settings=get_drawing_settings,
         model_files=get_model_files("generators"),
         version=STAGE["generate"],
     script:
