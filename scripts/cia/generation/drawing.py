@@ -649,6 +649,8 @@ def _describer(settings: dict, models: Models, painter: Painter) -> Callable[[An
         "Guidance Start": settings["control_guidance_start"],
         "Guidance End": settings["control_guidance_end"],
     }
+    tags = "".join(f" <lora:{one.short_name}:{one.weight:g}>" for one in models.loras)
+    hashes = {one.short_name: one.short_hash() for one in models.loras}
 
     def describe(row: Any) -> str:
         negative = f"\nNegative prompt: {row.negative_prompt}" if row.negative_prompt else ""
@@ -660,8 +662,9 @@ def _describer(settings: dict, models: Models, painter: Painter) -> Callable[[An
             "Size": f"{row.width}x{row.height}",
             "Model": models.model.name,
             "ControlNet 0": _listed(control),
+            **({"Lora hashes": _listed(hashes)} if hashes else {}),
         }
-        return f"{row.prompt}{negative}\n{_listed(values)}"
+        return f"{row.prompt}{tags}{negative}\n{_listed(values)}"
 
     return describe
 

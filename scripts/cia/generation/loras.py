@@ -4,8 +4,11 @@ LoRA: Hu et al. (arXiv 2106.09685). Reading and fusing are diffusers' and peft's
 of diffusers and that of kohya's trainer are read. A fused LoRA costs nothing while images are made.
 """
 
+import hashlib
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,13 @@ import torch
 from cia.config.model_names import LORA_FILE, lora_path
 from cia.errors import UserError
 from cia.files import digest_file
-from cia.generation.repositories import fetch, first_line
+from cia.generation.repositories import fetch, first_line, read_hub_header
 from cia.safetensors_files import read_header
 
 logger = logging.getLogger("cia")
 
 _SHOWN = 3
+_HINT = "set `file` to the name of the LoRA's file there"
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,22 @@ class LoraFile:
     name: str
     identity: str
     weight: float
+
+    @property
+    def short_name(self) -> str:
+        """The file's name without its suffix, or the folder's if the file has diffusers' name."""
+        if self.path.name != LORA_FILE:
+            return self.path.stem
+        return Path(self.name.removesuffix(f"/{LORA_FILE}")).name
+
+    def short_hash(self) -> str:
+        """Return what AUTOMATIC1111's web UI tells LoRAs by: a digest of the weights, cut short."""
+        digest = hashlib.sha256()
+        with open(self.path, "rb") as file:
+            file.seek(int.from_bytes(file.read(8), "little"), os.SEEK_CUR)
+            while block := file.read(2**20):
+                digest.update(block)
+        return digest.hexdigest()[:12]
 
 
 def find_loras(settings: dict, key: str) -> tuple[LoraFile, ...]:
@@ -71,11 +91,40 @@ def _find(entry: dict, key: str) -> LoraFile:
         identity = f"sha256:{digest_file(path)}"
     else:
         file = entry["file"] or LORA_FILE
-        hint = "set `file` to the name of the LoRA's file there"
-        path = fetch(name, file, entry["revision"], f"{key}.model", hint)
+        path = fetch(name, file, entry["revision"], f"{key}.model", _HINT)
         commit = path.parents[len(Path(file).parts) - 1].name
         name, identity = f"{name}/{file}", f"{name}@{commit}/{file}"
     return LoraFile(path, name, identity, float(entry["weight"]))
+
+
+def look_at_lora(entry: dict, key: str) -> tuple[dict, dict]:
+    """Find a LoRA and read its header, but none of its weights.
+
+    Parameters
+    ----------
+    entry : dict
+        model, file, weight, revision.
+    key : str
+        Where in the config it is, for messages: `generators.NAME.lora.0`.
+
+    Returns
+    -------
+    dict
+        Name and commit (None for a local file).
+    dict
+        The header, as `read_header` returns it.
+
+    Raises
+    ------
+    UserError
+        If it can't be had, is cut off, or is no safetensors file.
+    """
+    path, name = lora_path(entry), entry["model"]
+    if path is not None:
+        return {"name": name, "commit": None}, read_header(path)
+    file = entry["file"] or LORA_FILE
+    header, commit = read_hub_header(name, file, entry["revision"], f"{key}.model", _HINT)
+    return {"name": f"{name}/{file}", "commit": commit}, header
 
 
 def fuse_loras(pipe: Any, loras: tuple[LoraFile, ...], key: str) -> None:
@@ -100,13 +149,14 @@ def fuse_loras(pipe: Any, loras: tuple[LoraFile, ...], key: str) -> None:
         where = f"{key}.lora.{index}"
         fitting = require_fit(read_header(lora.path), type(pipe), pipe.components, lora.name, where)
         try:
-            pipe.load_lora_weights(
-                lora.path.parent,
-                weight_name=lora.path.name,
-                adapter_name=name,
-                use_safetensors=True,
-                local_files_only=True,
-            )
+            with _errors_alone():
+                pipe.load_lora_weights(
+                    lora.path.parent,
+                    weight_name=lora.path.name,
+                    adapter_name=name,
+                    use_safetensors=True,
+                    local_files_only=True,
+                )
         except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
             raise UserError(f"{where}: {lora.name!r} can't be loaded: {error}") from error
         _require_taken(pipe, name, fitting, lora.name, where)
@@ -125,6 +175,24 @@ def fuse_loras(pipe: Any, loras: tuple[LoraFile, ...], key: str) -> None:
     logger.info("Fused %s", ", ".join(f"{lora.name} (weight {lora.weight:g})" for lora in loras))
 
 
+@contextmanager
+def _errors_alone() -> Iterator[None]:
+    """Keep warnings out of the log: that a LoRA changes one network alone is no fault.
+
+    What they would warn of is checked before loading and after it.
+    """
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        for library in (diffusers, transformers):
+            library.utils.logging.set_verbosity_warning()
+
+
 def require_fit(
     header: Mapping[str, dict], pipeline: type, parts: Mapping[str, Any], name: str, key: str
 ) -> dict[str, set[str]]:
@@ -133,7 +201,7 @@ def require_fit(
     Parameters
     ----------
     header : mapping
-        From `read_header`.
+        From `read_header` or `look_at_lora`.
     pipeline : type
         Class of the pipeline.
     parts : mapping of str to torch.nn.Module
@@ -257,5 +325,5 @@ def _require_taken(
         if taken != len(wanted):
             raise UserError(
                 f"{key}: of the {len(wanted)} layers of {name!r} for the {part}, diffusers took "
-                f"{taken}; its log above says which it left out"
+                f"{taken}; take another file of this LoRA"
             )

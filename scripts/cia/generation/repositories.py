@@ -145,7 +145,43 @@ def fetch(
 
     with explained(name, file, revision, key, hint):
         return Path(hf_hub_download(name, file, revision=revision))
-    raise AssertionError("unreachable")
+
+
+def read_hub_header(
+    name: str, file: str, revision: str | None, key: str, hint: str
+) -> tuple[dict, str]:
+    """Return the header of a .safetensors file of the hub, and its commit; no weight is fetched.
+
+    Parameters
+    ----------
+    name, file, revision, key, hint
+        As for `fetch`.
+
+    Raises
+    ------
+    UserError
+        If it can't be had, or is no safetensors file.
+    """
+    from huggingface_hub import (
+        HfApi,
+        errors,
+        get_hf_file_metadata,
+        hf_hub_download,
+        hf_hub_url,
+    )
+
+    with explained(name, file, revision, key, hint):
+        try:
+            commit = get_hf_file_metadata(hf_hub_url(name, file, revision=revision)).commit_hash
+            found = HfApi().parse_safetensors_file_metadata(name, file, revision=commit)
+            return {k: {"shape": info.shape} for k, info in found.tensors.items()}, str(commit)
+        except errors.SafetensorsParsingError:
+            raise UserError(f"{key}: {name}/{file} is not a safetensors file") from None
+        except errors.HfHubHTTPError:
+            raise
+        except Exception:  # as `explained`; without network, what is in the cache will do
+            path = Path(hf_hub_download(name, file, revision=revision, local_files_only=True))
+            return read_header(path), path.parents[len(PurePosixPath(file).parts) - 1].name
 
 
 @contextmanager
@@ -157,6 +193,8 @@ def explained(name: str, file: str, revision: str | None, key: str, hint: str) -
     try:
         yield
         return
+    except UserError:
+        raise
     except errors.GatedRepoError:
         advice = (
             "is given only to those who agree to its terms: do so on "
