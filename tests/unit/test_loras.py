@@ -1,10 +1,7 @@
 """LoRAs: found, checked against the model, fused, in the key; guidance off halves the batch."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -551,25 +548,3 @@ def test_the_png_and_the_record_say_which_loras(plan, sd, lora, tmp_path):
     assert "Sampler: LCM" in text and "CFG scale: 1" in text
     other = replace(found, path=lora / "other.safetensors")
     assert other.short_name == "other"
-
-
-HUB = """
-import sys
-sys.path.insert(0, "scripts")
-from cia.errors import UserError
-from cia.generation.loras import look_at_lora
-try:
-    found, header = look_at_lora(dict(model="me/lora", file=None, revision=None), "x.lora.0")
-    print(found["commit"], len(header))
-except UserError as error:
-    print(error)
-"""
-
-
-def test_a_lora_of_the_hub_that_can_t_be_had_is_named(tmp_path):
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", HUB], cwd=root, env=environment, capture_output=True, text=True
-    )
-    assert "x.lora.0.model: 'me/lora' is not a folder here, and can't be" in done.stdout, done
