@@ -227,3 +227,10 @@ def test_an_unknown_kind_and_a_lora_without_a_model_are_named(config):
     assert "few_steps: 'lcn' is none of" in refused(config, few_steps="lcn")
     config["generators"]["tiny_canny"]["few_steps"] = None
     assert "lora.0: 'model' is a required property" in refused(config, lora=[{"weight": 1}])
+
+
+def test_the_same_lora_reads_the_same_however_it_is_written(config):
+    """Snakemake reruns a rule when the text of its settings changes."""
+    written = {"weight": 1, "model": "me/lora"}, {"model": "me/lora", "weight": 1.0, "file": None}
+    texts = {repr(drawn(config, lora=[dict(one)])["lora"]) for one in written}
+    assert len(texts) == 1

@@ -48,6 +48,8 @@ _LORAS = {
 _HYPER = re.compile(r"hyper-(sd15|sdxl|sd3|flux\.1-dev)-(\d+)steps?(-cfg)?-lora", re.I)
 _LIGHTNING = re.compile(r"lightning_(\d+)step", re.I)
 
+_LORA_KEYS = ("model", "file", "weight", "revision")
+
 _SMALL_WEIGHT = 0.125
 """Weight of Hyper-SD's LoRAs for SD 3 and Flux."""
 
@@ -258,7 +260,13 @@ def _filled(entry: dict) -> dict:
             "guidance_scale": recipe.usual_guidance,
             "scheduler": recipe.schedulers[0],
         }
-    return {key: usual.get(key) if value is None else value for key, value in entry.items()}
+    filled = {key: usual.get(key) if value is None else value for key, value in entry.items()}
+    # written in any order, with 1 or 1.0: the same to Snakemake, which compares the text of params
+    filled["lora"] = [
+        {key: float(lora[key]) if key == "weight" else lora[key] for key in _LORA_KEYS}
+        for lora in entry["lora"]
+    ]
+    return filled
 
 
 def unguided_negatives(config: dict) -> Iterator[str]:
