@@ -1,10 +1,13 @@
 """Few-step models: what their kind chooses, and what it refuses, at the dry run."""
 
+import textwrap
+from copy import deepcopy
+
 import pytest
 import yaml
 
 from cia.config.checks import checked
-from cia.config.few_steps import find_recipe, unguided_negatives
+from cia.config.few_steps import KINDS, find_recipe, unguided_negatives
 from cia.errors import UserError
 from project import ROOT
 
@@ -158,7 +161,7 @@ def test_what_a_kind_was_made_for_may_be_written(config, changes):
         ),
         (
             {"few_steps": "lightning", "lora": [lightning(4)], "steps": 8},
-            "steps: 8 does not fit lightning_4step, which is made for steps: 4",
+            "steps: 8 does not fit sdxl_lightning_4step_lora, which is made for steps: 4",
         ),
         (
             {"few_steps": "lightning", "steps": 1},
@@ -221,6 +224,15 @@ def test_negative_prompts_without_guidance_are_told(config):
     assert "generators.tiny_canny: the negative prompt of prompts.recolored has no effect" in told
     config["generators"]["tiny_canny"] |= {"few_steps": None, "guidance_scale": 1.5}
     assert not list(unguided_negatives(checked(config)))
+
+
+def test_the_entries_of_the_docs_are_ready_to_use(config):
+    text = (ROOT / "docs/gpu.md").read_text().partition("## Few-step models")[2]
+    block = text.partition("    generators:\n")[2].partition("\n\n")[0]
+    entries = yaml.safe_load(textwrap.dedent(block))
+    assert {entry["few_steps"] for entry in entries.values()} == set(KINDS)
+    for entry in entries.values():
+        assert drawn(deepcopy(config), **entry)["steps"] <= 8
 
 
 def test_an_unknown_kind_and_a_lora_without_a_model_are_named(config):

@@ -46,7 +46,7 @@ _LORAS = {
 """How well-known LoRAs are called: the last part of the hub id or path, or the file."""
 
 _HYPER = re.compile(r"hyper-(sd15|sdxl|sd3|flux\.1-dev)-(\d+)steps?(-cfg)?-lora", re.I)
-_LIGHTNING = re.compile(r"lightning_(\d+)step", re.I)
+_LIGHTNING = re.compile(r"[\w-]*lightning_(\d+)step\w*", re.I)
 
 _LORA_KEYS = ("model", "file", "weight", "revision")
 
