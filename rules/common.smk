@@ -11,12 +11,15 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from cia.catalog import FEATURES, JUDGES, feature_of
 from cia.config.checks import ready, refuse_repeated_keys
 from cia.config.experiments import TABLES, arms, generated_sets, used_config
+from cia.config.few_steps import unguided_negatives
 from cia.errors import UserError
 from cia.files import folder_fingerprint, model_fingerprint
+from cia.config.model_names import lora_path
 from cia.config.references import NONE, selection_features
 from cia.config.studies import study_arms, study_sets
 from cia.versions import STAGE
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 try:
     for path in workflow.configfiles:
@@ -24,6 +27,10 @@ try:
     config = ready(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+if workflow.is_main_process:
+    for line in unguided_negatives(used_config(config)):
+        logger.warning(line)
 
 ARMS = arms(config)
 STUDY_ARMS = study_arms(config)
@@ -94,7 +101,7 @@ MODEL_KEYS = ("model", "controlnet", "weights")
 
 def model_files(entry):
     """A digest of the local model files that an entry of a table names."""
-    return model_digest(*map(entry.get, MODEL_KEYS))
+    return model_digest(*map(entry.get, MODEL_KEYS), *map(lora_path, entry.get("lora", ())))
 
 
 def get_model_files(table):
@@ -119,6 +126,13 @@ def get_dataset(key):
 
 def get_generator(wildcards):
     return get_entry("generators", wildcards)
+
+
+def set_only(generator):
+    """A generator without the settings that came later and are not used: they would rerun its rules."""
+    return {
+        key: value for key, value in generator.items() if value or key not in ("lora", "few_steps")
+    }
 
 
 def whole(dataset):

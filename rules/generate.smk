@@ -34,7 +34,7 @@ rule generate:
         ),
         plan="results/{dataset}/{generator}/plan.csv",
         conditions=get_maps,
-        models=ancient("results/models/{generator}.yaml"),  # checked first; a new check makes no image anew
+        models="results/models/{generator}.yaml",  # checked first; not ancient(), behind which Snakemake misses changed params
     output:
         shard="results/{dataset}/{generator}/shards/{shard}.csv",
         models="results/{dataset}/{generator}/shards/{shard}.yaml",
@@ -54,7 +54,7 @@ rule generate:
     params:
         folder=lambda wildcards: f"data/generated/{wildcards.dataset}/{wildcards.generator}",
         shards=config["shards"],
-        settings=get_settings("generators", "condition", "variation", "prompts", "variants"),
+        settings=get_drawing_settings,
         model_files=get_model_files("generators"),
         version=STAGE["generate"],
     script:

@@ -39,10 +39,16 @@ def main(job):
     record(images, shard, (Path(image).name for image in table["image"]))
     files = {
         name: {"name": found.name, "identity": found.identity}
-        for name, found in models._asdict().items()
+        for name, found in (("model", models.model), ("controlnet", models.controlnet))
     }
-    versions = package_versions("torch", "diffusers", "transformers")
-    write_yaml(job.output.models, {**files, "versions": versions})
+    packages = ["torch", "diffusers", "transformers"]
+    if models.loras:
+        packages.append("peft")
+        files["loras"] = [
+            {"name": lora.name, "identity": lora.identity, "weight": lora.weight}
+            for lora in models.loras
+        ]
+    write_yaml(job.output.models, {**files, "versions": package_versions(*packages)})
 
 
 if "snakemake" in globals():

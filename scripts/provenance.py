@@ -16,7 +16,7 @@ def main(job):
     shards = len(generation) // max(1, len(job.params.sets))
     models = {
         name: _distinct(
-            {part: files[part] for part in ("model", "controlnet")}
+            {part: files[part] for part in ("model", "controlnet", "loras") if part in files}
             for files in generation[index * shards : (index + 1) * shards]
         )
         for index, name in enumerate(job.params.sets)

@@ -107,6 +107,9 @@ def rows(schema: dict, root: dict, prefix: str = "") -> Iterator[str]:
         )
         if "object" in entry.get("type", ()) and "properties" in entry:
             yield from rows(entry, root, prefix=f"{prefix}{key}.")
+        listed = entry.get("items", {}).get("properties", {})
+        if listed and all("description" in one for one in listed.values()):
+            yield from rows(entry["items"], root, prefix=f"{prefix}{key}[].")
 
 
 def resolve(schema: dict, root: dict) -> dict:
@@ -119,7 +122,7 @@ def resolve(schema: dict, root: dict) -> dict:
 
 def kind_of(entry: dict) -> str:
     if "enum" in entry:
-        return ", ".join(f"`{value}`" for value in entry["enum"])
+        return ", ".join(f"`{'null' if value is None else value}`" for value in entry["enum"])
     if "oneOf" in entry:
         return " or ".join(kind_of(option) for option in entry["oneOf"])
     kinds = entry.get("type", "any")

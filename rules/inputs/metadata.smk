@@ -6,7 +6,7 @@ def get_generation(wildcards):
     tables = {"condition": "conditions", "variation": "variations", "prompts": "prompts"}
     settings = {
         key: config[tables[key]][value] if key in tables and value else value
-        for key, value in get_generator(wildcards).items()
+        for key, value in set_only(get_generator(wildcards)).items()
         if value or key != "variation"
     }
     return {**settings, "seed": config["seed"]}

@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -183,8 +184,10 @@ class Hub(http.server.SimpleHTTPRequestHandler):
         path = Path(self.directory, model, name)
         if not path.is_file():
             return self.answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=self.commit)
-        assert path.suffix == ".json", f"{name} is fetched, weights and all"
-        content = path.read_bytes()
+        begin, end = re.findall(r"\d+", self.headers.get("range", "")) or (None, None)
+        header = self.command == "HEAD" or end
+        assert path.suffix == ".json" or header, f"{name} is fetched, weights and all"
+        content = path.read_bytes()[slice(int(begin), int(end) + 1) if end else slice(None)]
         self.answer(200, content, X_Repo_Commit=self.commit, ETag=f'"{len(content)}{path.stem}"')
 
     def log_message(self, *arguments):
@@ -206,6 +209,21 @@ def hub(sd, tmp_path):
         server.shutdown()
 
 
+LOOK_AT_LORA = """
+import json, sys
+sys.path.insert(0, "scripts")
+from cia.errors import UserError
+from cia.generation.loras import look_at_lora
+for file, revision in json.loads(sys.argv[1]):
+    try:
+        entry = {"model": "me/tiny", "file": file, "revision": revision}
+        found, header = look_at_lora(entry, "generators.mine.lora.0")
+        shape = list(header["conv_in.weight"]["shape"])
+        print("found", found["name"], found["commit"], shape)
+    except UserError as error:
+        print(str(error).replace(chr(10), " "))
+"""
+
 LOOK = """
 import json, sys
 sys.path.insert(0, "scripts")
@@ -222,8 +240,8 @@ for name, revision in json.loads(sys.argv[1]):
 """
 
 
-def look(environment, *models):
-    command = [sys.executable, "-c", LOOK, json.dumps(models)]
+def look(environment, *models, script=LOOK):
+    command = [sys.executable, "-c", script, json.dumps(models)]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
     )
@@ -251,3 +269,32 @@ def test_without_network_the_hub_s_cache_is_looked_at(hub):
     cached = Path(hub["HF_HOME"], "hub/models--me--tiny/snapshots", Hub.commit, "unet")
     shutil.copy(Path(ROOT, "resources/tiny-sd/unet", WEIGHTS), cached)
     assert look(offline, ("me/tiny", None)) == [f"found {Hub.commit}"]
+
+
+def test_a_lora_of_the_hub_is_looked_at_by_its_header(hub):
+    """Any weights will do here: those of the tiny model's UNet."""
+    file = f"unet/{WEIGHTS}"
+    files = [
+        (file, None),
+        (file, Hub.commit),
+        (file, "v9"),
+        (None, None),
+        ("vae/config.json", None),
+    ]
+    newest, pinned, revision, unnamed, other = look(hub, *files, script=LOOK_AT_LORA)
+    assert newest == pinned == f"found me/tiny/{file} {Hub.commit} [16, 4, 3, 3]"
+    where = "generators.mine.lora.0.model: 'me/tiny'"
+    assert f"{where} has no revision 'v9' on the hub" in revision
+    assert f"{where} has no pytorch_lora_weights.safetensors on the hub; set `file`" in unnamed
+    assert "is not a safetensors file" in other
+
+
+def test_without_network_the_hub_s_cache_is_looked_at_for_a_lora(hub, sd):
+    look(hub, ("me/tiny", None))
+    offline, file = hub | {"HF_HUB_OFFLINE": "1"}, f"unet/{WEIGHTS}"
+    (said,) = look(offline, (file, None), script=LOOK_AT_LORA)
+    assert "set generators.mine.lora.0.model to its folder" in said, "not fetched yet"
+    cached = Path(hub["HF_HOME"], "hub/models--me--tiny/snapshots", Hub.commit, "unet")
+    shutil.copy(sd / file, cached)
+    (said,) = look(offline, (file, None), script=LOOK_AT_LORA)
+    assert said == f"found me/tiny/{file} {Hub.commit} [16, 4, 3, 3]"

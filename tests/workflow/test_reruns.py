@@ -24,8 +24,10 @@ def test_a_finished_workflow_has_nothing_to_do(finished):
     assert rules(finished) == set()
 
 
-def test_models_that_are_checked_again_make_no_image_anew(copy_of_finished):
-    assert copy_of_finished.planned("--forcerun", "check_models") == {"check_models": 1}
+def test_another_scheduler_is_checked_and_makes_images_anew_in_one_run(copy_of_finished):
+    copy_of_finished.config["generators"]["tiny_canny"]["scheduler"] = "DDIMScheduler"
+    expected = {"check_models"} | IMAGES | SCORED | TRAINED | REPORTED | END
+    assert rules(copy_of_finished) == expected
 
 
 def test_the_filter_value_reruns_the_filter_and_what_follows(copy_of_finished):

@@ -15,6 +15,7 @@ from referencing.jsonschema import DRAFT202012
 
 from cia.catalog import KINDS, Kind
 from cia.config.experiments import used_config
+from cia.config.few_steps import few_step_errors, with_few_steps
 from cia.config.model_names import missing_files, unknown_names
 from cia.config.references import reference_errors
 from cia.config.studies import with_studies
@@ -86,7 +87,7 @@ def _names_of(kind: Kind) -> dict:
 
 
 def checked(config: dict) -> dict:
-    """Return the config with its defaults filled in, and with what its studies take.
+    """Return the config with its defaults filled in, those of few-step models and of studies, too.
 
     Raises
     ------
@@ -97,9 +98,9 @@ def checked(config: dict) -> dict:
     full = deepcopy(config)
     errors = _schema_errors(full)
     problems = [_explain(error) for error in errors if not _is_missed_for_its_old_name(error)]
-    checks = (reference_errors, value_errors, unknown_names)
+    checks = (reference_errors, value_errors, unknown_names, few_step_errors)
     _refuse(problems or [problem for check in checks for problem in check(full)])
-    return with_studies(full)
+    return with_studies(with_few_steps(full))
 
 
 def ready(config: dict) -> dict:

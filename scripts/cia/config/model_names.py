@@ -20,6 +20,9 @@ from cia.training.options import DECIDED
 INCEPTION_FILE = "inception-2015-12-05.pt"
 """What clean-fid calls the weights of FID's network."""
 
+LORA_FILE = "pytorch_lora_weights.safetensors"
+"""What diffusers calls a LoRA's file."""
+
 NAMES = Path(__file__).resolve().parents[3] / "resources" / "names"
 
 _OWN_NOISE = {"DPMSolverSDEScheduler", "CosineDPMSolverMultistepScheduler"}
@@ -91,6 +94,8 @@ def missing_files(used: dict) -> Iterator[str]:
         yield from _prefixed(f"{key}.model", _diffusers(entry["model"], "model_index.json"))
         file = Path(entry["controlnet_subfolder"] or ".", "config.json")
         yield from _prefixed(f"{key}.controlnet", _diffusers(entry["controlnet"], file))
+        for index, lora in enumerate(entry["lora"]):
+            yield from _prefixed(f"{key}.lora.{index}", _lora(lora))
     for name, entry in used["conditions"].items():
         if "model" in entry:
             find = _yolo_masks if entry["extractor"] == "yolo_segmentation" else _folder_of
@@ -269,6 +274,42 @@ def _diffusers(name: str, file: str | Path) -> str | None:
         f"{name!r} is a single file, and a folder in diffusers' layout is needed. Make one, once, "
         f"and set this to {str(path.with_suffix(''))!r}:\n    {command}"
     )
+
+
+def lora_path(entry: dict) -> Path | None:
+    """Return the local file of one of a generator's LoRAs; None for one of the hub.
+
+    Parameters
+    ----------
+    entry : dict
+        model, file.
+    """
+    path = Path(entry["model"])
+    if path.is_dir():
+        return path / (entry["file"] or LORA_FILE)
+    return path if path.is_file() else None
+
+
+def _lora(entry: dict) -> str | None:
+    """A LoRA is a .safetensors file, alone, in a folder, or in a repository."""
+    model, file = entry["model"], entry["file"]
+    for name in filter(None, (file, model)):
+        if Path(name).suffix in _WEIGHTS - {".safetensors"}:
+            return f"{name!r} may run code when it is loaded; take the LoRA as .safetensors"
+    if file and Path(file).suffix != ".safetensors":
+        return f"file: {file!r} is no .safetensors file"
+    path = lora_path(entry)
+    if path is None and Path(model).suffix == ".safetensors":
+        return f"there is no file {model!r}{_home(model)}"
+    if path is None:
+        return _folder(model)
+    if file and not Path(model).is_dir():
+        return f"{model!r} is a file already; leave `file` out"
+    if not path.is_file():
+        there = sorted(found.name for found in Path(model).glob("*.safetensors"))
+        choice = f"set `file` to one of {', '.join(there[:8])}" if there else "it has no LoRA"
+        return f"there is no {path}; {choice}"
+    return None if path.suffix == ".safetensors" else f"{model!r} is no .safetensors file"
 
 
 def _file(name: str) -> str | None:

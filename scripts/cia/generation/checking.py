@@ -1,4 +1,4 @@
-"""Diffusion models and their ControlNets, tried in seconds: found, whole, and fit for each other.
+"""Diffusion models, ControlNets and LoRAs, tried in seconds: found, whole, and fit for each other.
 
 Configurations and the headers of weights are read, never the weights.
 """
@@ -6,7 +6,9 @@ Configurations and the headers of weights are read, never the weights.
 import warnings
 from typing import Any
 
+from cia.config.few_steps import GUIDED_LCM, UNGUIDED_LCM, find_recipe
 from cia.errors import UserError
+from cia.generation.loras import look_at_lora, require_fit
 from cia.generation.pipelines import (
     controlnet_class,
     drawing_parts,
@@ -37,7 +39,8 @@ def check_generator(settings: dict, size: Any, key: str) -> dict:
     ----------
     settings : dict
         One entry of the config's `generators`: model, model_revision, controlnet,
-        controlnet_subfolder, controlnet_revision and scheduler are read.
+        controlnet_subfolder, controlnet_revision, scheduler, lora, few_steps and (of a few-step
+        model) guidance_scale are read.
     size : list or dict
         The `size` of its condition.
     key : str
@@ -46,7 +49,8 @@ def check_generator(settings: dict, size: Any, key: str) -> dict:
     Returns
     -------
     dict
-        model and controlnet, each with name, commit (None for a local folder) and class.
+        model and controlnet, each with name, commit (None for a local folder) and class; if there
+        are LoRAs, also lora, a list of dicts with name and commit.
 
     Raises
     ------
@@ -75,10 +79,13 @@ def check_generator(settings: dict, size: Any, key: str) -> dict:
             raise UserError(f"{model.key}: {model.name!r} has no folder {part} for its {name}")
     controlnet.require_weights(folder, "diffusion_pytorch_model")
     _check_scheduler(settings, model, key)
+    _check_few_steps(settings, index, model, key)
     _require_sides(index, model, size)
+    loras = _check_loras(settings.get("lora") or [], pipeline, index, model, key)
     return {
         "model": _found(model, pipeline.__name__),
         "controlnet": _found(controlnet, kind.__name__),
+        **({"lora": loras} if loras else {}),
     }
 
 
@@ -147,6 +154,61 @@ def _check_scheduler(settings: dict, model: Repository, key: str) -> None:
     refuse_own_noise(name or own.get("_class_name", ""), key)
     if name:
         make_scheduler(name, own, key)
+
+
+def _check_few_steps(settings: dict, index: dict, model: Repository, key: str) -> None:
+    """Refuse a kind of few-step model that this one can't be, as far as its configuration tells."""
+    recipe, kind = find_recipe(settings), settings.get("few_steps")
+    if recipe and recipe.schedulers[0] and "transformer" in index:
+        raise UserError(
+            f"{key}.few_steps: {kind} does not fit {model.name!r}, a flow-matching model "
+            f"({index['_class_name']}); {recipe.name} is for Stable Diffusion 1.5 and SDXL"
+        )
+    if kind != "lcm":
+        return
+    guidance = settings["guidance_scale"]
+    embedded = _denoiser(index, model).get("time_cond_proj_dim") is not None
+    low, high = GUIDED_LCM if embedded else UNGUIDED_LCM
+    if not low <= guidance <= high:
+        why = "takes guidance as an input" if embedded else "has learned its guidance"
+        raise UserError(
+            f"{key}.guidance_scale: {guidance:g} does not fit {model.name!r}, which {why} "
+            f"as a latent consistency model; {max(low, 1):g} to {high:g} does"
+        )
+
+
+def _check_loras(
+    entries: list[dict], pipeline: Any, index: dict, model: Repository, key: str
+) -> list[dict]:
+    """Check that each LoRA can be had, is whole and fits the model; return name and commit."""
+    networks = _skeletons(index, model, pipeline) if entries else {}
+    found = []
+    for number, entry in enumerate(entries):
+        where = f"{key}.lora.{number}"
+        lora, header = look_at_lora(entry, where)
+        require_fit(header, pipeline, networks, lora["name"], where)
+        found.append(lora)
+    return found
+
+
+def _skeletons(index: dict, model: Repository, pipeline: Any) -> dict[str, Any]:
+    """Return the networks that a LoRA may change, without memory for their weights."""
+    import diffusers
+    import torch
+    import transformers
+
+    libraries, found = {"diffusers": diffusers, "transformers": transformers}, {}
+    for part in getattr(pipeline, "_lora_loadable_modules", ()):
+        library, name = index.get(part) or (None, None)
+        if library in libraries:
+            kind, config = getattr(libraries[library], name), model.read_json(f"{part}/config.json")
+            with torch.device("meta"):
+                found[part] = (
+                    kind.from_config(config)
+                    if library == "diffusers"
+                    else kind(kind.config_class.from_dict(config))
+                )
+    return found
 
 
 def _require_sides(index: dict, model: Repository, size: Any) -> None:

@@ -31,9 +31,11 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from cia.config.few_steps import find_recipe
 from cia.errors import UserError
 from cia.files import digest_file, explain_full, is_full
 from cia.generation.batches import AUTO, cpu_batch, gpu_batch
+from cia.generation.loras import LoraFile, find_loras
 from cia.generation.pipelines import (
     ModelFiles,
     compile_networks,
@@ -89,15 +91,17 @@ _SAMPLERS = {
 
 
 class Models(NamedTuple):
-    """The model and its ControlNet."""
+    """The model, its ControlNet and its LoRAs."""
 
     model: ModelFiles
     controlnet: ModelFiles
+    loras: tuple[LoraFile, ...] = ()
 
 
 def find_models(settings: dict, key: str) -> Models:
-    """Find the model and the ControlNet that the settings name (`cia.generation.pipelines`)."""
-    return Models(find_model(settings, key), find_controlnet(settings, key))
+    """Find the model, the ControlNet and the LoRAs that the settings name."""
+    loras = find_loras(settings, key)
+    return Models(find_model(settings, key), find_controlnet(settings, key), loras)
 
 
 def generate_shard(
@@ -157,7 +161,9 @@ def generate_shard(
         there = len(rows) - len(missing)
         logger.info("%d images to make, %d are there already", len(missing), there)
         if len(missing):
-            painter = Painter(load_pipeline(*models, settings, key, device), settings, key)
+            found, loras = models[:2], models.loras
+            pipe = load_pipeline(*found, settings, key, device, loras)
+            painter = Painter(pipe, settings, key)
             painter.check_sizes(missing)
             batches = _choose_batches(painter, rows, batch_size, device)
             if compiled:  # after the trials of other shapes
@@ -224,8 +230,9 @@ def image_keys(
 ) -> dict[str, str]:
     """Return a digest of everything that each image is a function of, by id.
 
-    Model files, condition map, prompts, seed, size, settings, number format, whether the networks
-    are compiled, and the version of this stage; not the id, nor the names and places of files.
+    Model files, LoRAs with their weights, condition map, prompts, seed, size, settings, number
+    format, whether the networks are compiled, and the version of this stage; not the id, nor the
+    names and places of files.
     """
     shared = {
         "version": STAGE["generate"],
@@ -234,7 +241,10 @@ def image_keys(
         "dtype": str(resolve_dtype(settings, device)),
         "scheduler": settings.get("scheduler"),
         **{name: settings[name] for name in _CALL_SETTINGS},
-        **({"compiled": True} if compiled else {}),  # keys of other images stay as they were
+        # keys of other images stay as they were
+        **({"compiled": True} if compiled else {}),
+        **({"loras": [(one.identity, one.weight) for one in models.loras]} if models.loras else {}),
+        **_few_steps(settings),
     }
     own = ["condition_sha256", "prompt", "negative_prompt", "seed", "width", "height"]
     keys = {}
@@ -243,6 +253,13 @@ def image_keys(
         text = json.dumps(whole, sort_keys=True, ensure_ascii=False, default=int)
         keys[id_] = hashlib.sha256(text.encode()).hexdigest()
     return keys
+
+
+def _few_steps(settings: dict) -> dict:
+    """Return what a few-step model changes beside scheduler, steps and guidance."""
+    recipe = find_recipe(settings)
+    changes = {"scheduler_config": recipe.scheduler_config, "call": recipe.call} if recipe else {}
+    return {name: value for name, value in changes.items() if value}
 
 
 def possible_keys(plan: pd.DataFrame, settings: dict, key: str) -> set[str]:
@@ -374,7 +391,9 @@ class Painter:
                     f"{self.key}.{name}: {type(self.pipe).__name__} has no such setting; "
                     "leave it out"
                 )
-        return chosen
+        recipe = find_recipe(settings)
+        extra = recipe.call if recipe else {}
+        return chosen | {name: extra[name] for name in extra if name in self._accepted}
 
     def _prompts(self, rows: list) -> dict:
         """Return the arguments that carry the prompts; each distinct one is encoded once."""
@@ -659,6 +678,8 @@ def _describer(
         "Guidance Start": settings["control_guidance_start"],
         "Guidance End": settings["control_guidance_end"],
     }
+    tags = "".join(f" <lora:{one.short_name}:{one.weight:g}>" for one in models.loras)
+    hashes = {one.short_name: one.short_hash() for one in models.loras}
 
     def describe(row: Any) -> str:
         negative = f"\nNegative prompt: {row.negative_prompt}" if row.negative_prompt else ""
@@ -671,8 +692,9 @@ def _describer(
             "Model": models.model.name,
             **({"Batch size": painter.batch_size} if device == "cuda" else {}),
             "ControlNet 0": _listed(control),
+            **({"Lora hashes": _listed(hashes)} if hashes else {}),
         }
-        return f"{row.prompt}{negative}\n{_listed(values)}"
+        return f"{row.prompt}{tags}{negative}\n{_listed(values)}"
 
     return describe
 

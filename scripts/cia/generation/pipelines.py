@@ -17,9 +17,11 @@ from typing import Any
 
 import torch
 
+from cia.config.few_steps import find_recipe
 from cia.config.model_names import own_noise
 from cia.errors import UserError
 from cia.files import digest_file
+from cia.generation.loras import LoraFile, fuse_loras
 from cia.generation.repositories import first_line
 
 logger = logging.getLogger("cia")
@@ -132,7 +134,12 @@ def find_controlnet(settings: dict, key: str) -> ModelFiles:
 
 
 def load_pipeline(
-    model: ModelFiles, controlnet: ModelFiles, settings: dict, key: str, device: str
+    model: ModelFiles,
+    controlnet: ModelFiles,
+    settings: dict,
+    key: str,
+    device: str,
+    loras: tuple[LoraFile, ...] = (),
 ) -> Any:
     """Load a pipeline, ready to draw.
 
@@ -143,9 +150,11 @@ def load_pipeline(
     Parameters
     ----------
     settings : dict
-        scheduler, dtype are read.
+        scheduler, few_steps, lora, dtype are read.
     device : str
         `cuda` or `cpu`.
+    loras : tuple of LoraFile
+        From `find_loras`; they are fused into the weights.
 
     Returns
     -------
@@ -155,7 +164,7 @@ def load_pipeline(
     Raises
     ------
     UserError
-        If the parts don't load or fit, or the scheduler has no such name.
+        If the parts or LoRAs don't load or fit, or the scheduler has no such name.
     """
     from diffusers import AutoPipelineForText2Image, DiffusionPipeline
 
@@ -171,10 +180,10 @@ def load_pipeline(
     saved_whole = "ControlNet" in str(index.get("_class_name"))
     loader = DiffusionPipeline if saved_whole else AutoPipelineForText2Image
     pipe = _load(loader, model, f"{key}.model", {**options, "controlnet": network})
-    if settings.get("scheduler"):
-        pipe.scheduler = make_scheduler(settings["scheduler"], pipe.scheduler.config, key)
+    pipe.scheduler = choose_scheduler(pipe.scheduler, settings, key)
     refuse_own_noise(type(pipe.scheduler).__name__, key)
     pipe.set_progress_bar_config(disable=True)
+    fuse_loras(pipe, loras, key)  # on the CPU: the same weights whatever the device
     pipe.to(device)
     tune_pipeline(pipe, device)
     return pipe
@@ -283,7 +292,27 @@ def controlnet_class(name: str, config: dict, key: str) -> type:
     return getattr(diffusers, kind)
 
 
-def make_scheduler(name: str, config: Any, key: str) -> Any:
+def choose_scheduler(own: Any, settings: dict, key: str) -> Any:
+    """Return the scheduler that the settings ask for, or the model's own.
+
+    Parameters
+    ----------
+    own : diffusers.SchedulerMixin
+    settings : dict
+        scheduler, few_steps, lora are read.
+    """
+    recipe = find_recipe(settings)
+    changes = recipe.scheduler_config if recipe else {}
+    changes = {name: value for name, value in changes.items() if own.config.get(name) != value}
+    if not settings.get("scheduler"):  # a scheduler of another kind has no such setting
+        changes = {name: value for name, value in changes.items() if name in own.config}
+        if not changes:
+            return own
+    name = settings.get("scheduler") or type(own).__name__
+    return make_scheduler(name, own.config, key, changes)
+
+
+def make_scheduler(name: str, config: Any, key: str, changes: dict | None = None) -> Any:
     """Make a scheduler from the config of a model's own, or raise a `UserError` if it can't be."""
     import diffusers
 
@@ -291,7 +320,7 @@ def make_scheduler(name: str, config: Any, key: str) -> Any:
     if name not in known:
         raise UserError(f"{key}.scheduler: no scheduler {name!r}; there are {', '.join(known)}")
     try:
-        return getattr(diffusers, name).from_config(config)
+        return getattr(diffusers, name).from_config(config, **(changes or {}))
     except (ImportError, ValueError, TypeError, NotImplementedError) as error:
         raise UserError(
             f"{key}.scheduler: {name} does not fit this model: {first_line(error)}"

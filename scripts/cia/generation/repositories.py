@@ -1,6 +1,8 @@
 """Repositories of models, in a local folder or on the hub: what is in them, without the weights."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -55,7 +57,7 @@ class Repository:
             raise UserError(f"{self.key}: {self.name!r} has no {file}; a diffusers model has one")
         path = self.folder / file
         if self.commit:
-            path = _fetch(self.name, file, self.commit, self.key)
+            path = fetch(self.name, file, self.commit, self.key)
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -111,18 +113,88 @@ def find_repository(name: str, revision: str | None, file: str, key: str) -> Rep
         return Repository(name, key, Path(name), None)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UserError(f"{key}: there is no folder {name!r}")
-    path = _fetch(name, file, revision, key)
+    path = fetch(name, file, revision, key)
     folder = path.parents[len(PurePosixPath(file).parts) - 1]
     return Repository(name, key, folder, folder.name)
 
 
-def _fetch(name: str, file: str, revision: str | None, key: str) -> Path:
-    """Fetch a file of the hub, from its cache where the hub can't be reached."""
-    from huggingface_hub import errors, hf_hub_download
+def fetch(
+    name: str, file: str, revision: str | None, key: str, hint: str = "a diffusers model has one"
+) -> Path:
+    """Fetch a file of the hub, from its cache where the hub can't be reached.
+
+    Parameters
+    ----------
+    name : str
+        Hub id.
+    file : str
+        Its path in the repository.
+    revision : str or None
+        Branch, tag or commit.
+    key : str
+        Where in the config it is, for messages.
+    hint : str
+        What to say if there is no such file.
+
+    Raises
+    ------
+    UserError
+        If it can't be had; the message says why and what to do.
+    """
+    from huggingface_hub import hf_hub_download
+
+    with explained(name, file, revision, key, hint):
+        return Path(hf_hub_download(name, file, revision=revision))
+
+
+def read_hub_header(
+    name: str, file: str, revision: str | None, key: str, hint: str
+) -> tuple[dict, str]:
+    """Return the header of a .safetensors file of the hub, and its commit; no weight is fetched.
+
+    Parameters
+    ----------
+    name, file, revision, key, hint
+        As for `fetch`.
+
+    Raises
+    ------
+    UserError
+        If it can't be had, or is no safetensors file.
+    """
+    from huggingface_hub import (
+        HfApi,
+        errors,
+        get_hf_file_metadata,
+        hf_hub_download,
+        hf_hub_url,
+    )
+
+    with explained(name, file, revision, key, hint):
+        try:
+            commit = get_hf_file_metadata(hf_hub_url(name, file, revision=revision)).commit_hash
+            found = HfApi().parse_safetensors_file_metadata(name, file, revision=commit)
+            return {k: {"shape": info.shape} for k, info in found.tensors.items()}, str(commit)
+        except errors.SafetensorsParsingError:
+            raise UserError(f"{key}: {name}/{file} is not a safetensors file") from None
+        except errors.HfHubHTTPError:
+            raise
+        except Exception:  # as `explained`; without network, what is in the cache will do
+            path = Path(hf_hub_download(name, file, revision=revision, local_files_only=True))
+            return read_header(path), path.parents[len(PurePosixPath(file).parts) - 1].name
+
+
+@contextmanager
+def explained(name: str, file: str, revision: str | None, key: str, hint: str) -> Iterator[None]:
+    """Say what the hub refuses, and what to do: a `UserError` for what its client raises."""
+    from huggingface_hub import errors
 
     at = f" at revision {revision!r}" if revision else ""
     try:
-        return Path(hf_hub_download(name, file, revision=revision))
+        yield
+        return
+    except UserError:
+        raise
     except errors.GatedRepoError:
         advice = (
             "is given only to those who agree to its terms: do so on "
@@ -135,7 +207,7 @@ def _fetch(name: str, file: str, revision: str | None, key: str) -> Path:
     except errors.RevisionNotFoundError:
         advice = f"has no revision {revision!r} on the hub"
     except errors.RemoteEntryNotFoundError:
-        advice = f"has no {file} on the hub{at}; a diffusers model has one"
+        advice = f"has no {file} on the hub{at}; {hint}"
     except Exception as error:  # the hub's client raises many kinds, of several libraries
         advice = (
             f"is not a folder here, and can't be downloaded from the hub ({first_line(error)}). "
