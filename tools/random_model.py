@@ -25,6 +25,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 FOLDER = Path(__file__).resolve().parent / "families"
 FAMILIES = ("sd15", "sdxl", "sd35-medium", "flux")
 
@@ -32,7 +34,9 @@ _PUBLISHED_AS = {"T5Tokenizer": "T5TokenizerFast"}
 """Classes that the published index calls otherwise; both names load the same."""
 
 
-def save_random_model(family: str, folder: Path, small: bool = False, seed: int = 0) -> Path:
+def save_random_model(
+    family: str, folder: Path, small: bool = False, seed: int = 0, wider: int = 1
+) -> Path:
     """Save a model with random weights as diffusers does, its ControlNet in `controlnet/`.
 
     Parameters
@@ -45,6 +49,9 @@ def save_random_model(family: str, folder: Path, small: bool = False, seed: int 
         The same classes in miniature.
     seed : int
         Of the weights.
+    wider : int
+        For sd15 in miniature: times as many channels. With 4 it is as large as the model of the
+        demo.
 
     Returns
     -------
@@ -54,9 +61,9 @@ def save_random_model(family: str, folder: Path, small: bool = False, seed: int 
     facts = read_family(family)
     folder.mkdir(parents=True, exist_ok=True)
     for number, (name, part) in enumerate(facts["parts"].items()):
-        _make(
-            part, facts["dtype"], small, seed * len(facts["parts"]) + number, name
-        ).save_pretrained(folder / name)
+        changes = _widen(part.get("small", {}), wider) if small else {}
+        made = _make(name, part, changes, facts["dtype"], seed * len(facts["parts"]) + number)
+        made.save_pretrained(folder / name)
     index = {
         name: [_library(part["class"]), _PUBLISHED_AS.get(part["class"], part["class"])]
         for name, part in facts["parts"].items()
@@ -104,12 +111,10 @@ def make_tokenizer(part: dict, tokens: int) -> Any:
     return getattr(transformers, part["class"])(**vocabulary, **part["config"])
 
 
-def _make(part: dict, dtype: str, small: bool, seed: int, name: str) -> Any:
-    kind = part["class"]
-    changes = part.get("small", {}) if small else {}
+def _make(name: str, part: dict, changes: dict, dtype: str, seed: int) -> Any:
+    kind, config = part["class"], {**part["config"], **changes}
     if kind.endswith("Tokenizer"):
         return make_tokenizer(part, changes.get("tokens", part["tokens"]))
-    config = {**part["config"], **changes}
     if kind.endswith("Scheduler"):
         return _build(kind, config)
     import torch
@@ -120,6 +125,22 @@ def _make(part: dict, dtype: str, small: bool, seed: int, name: str) -> Any:
         if name == "controlnet":
             _let_maps_through(network)
     return network
+
+
+_CHANNELS = {
+    "block_out_channels",
+    "cross_attention_dim",
+    "hidden_size",
+    "intermediate_size",
+    "projection_dim",
+}
+
+
+def _widen(config: dict, times: int) -> dict:
+    return {
+        key: (np.multiply(value, times).tolist() if key in _CHANNELS else value)
+        for key, value in config.items()
+    }
 
 
 def _library(kind: str) -> str:
