@@ -19,8 +19,8 @@ plain loop with batches of 1.
 
 Without options the cases are those that the device can do: on a GPU both families in batches of 1
 to 32, in 20 steps with guidance and 4 without, eager and compiled; on a CPU sd15 in bfloat16 and
-float32, in batches of 1 and 2, in 2 steps (16 GB of memory). After --minutes no case is begun, and
-one at work is stopped; the same command goes on with what is not in --results yet. --write puts
+float32, in batches of 1 and 2, in 2 steps (16 GB of memory). After --minutes (15 on a CPU) no case
+is begun, and one at work is stopped; the same command goes on with what is not in --results yet. --write puts
 the tables into a page between the marks of the device's kind.
 """
 
@@ -65,6 +65,7 @@ DEFAULTS = {
         "networks": ["eager", "compiled"],
         "sides": ["ours", "plain", "offloaded"],
         "rounds": 3,
+        "minutes": float("inf"),
     },
     "cpu": {
         "families": ["sd15"],
@@ -74,6 +75,7 @@ DEFAULTS = {
         "networks": ["eager"],
         "sides": ["ours", "plain"],
         "rounds": 1,
+        "minutes": 15,
     },
 }
 """What is measured without options, by kind of device."""
@@ -124,7 +126,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--sides", nargs="+", choices=list(SIDES))
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, default=5.0, help="of a round on a GPU")
-    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--minutes", type=float)
     parser.add_argument("--threads", type=int, help="of torch; by default as many as it takes")
     parser.add_argument("--small", action="store_true", help="models in miniature")
     parser.add_argument("--models", type=Path, default=ROOT / "runs" / "models")
