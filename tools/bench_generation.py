@@ -20,8 +20,8 @@ plain loop with batches of 1.
 Without options the cases are those that the device can do: on a GPU both families in batches of 1
 to 32, in 20 steps with guidance and 4 without, eager and compiled; on a CPU sd15 in bfloat16 and
 float32, in batches of 1 and 2, in 2 steps (16 GB of memory). After --minutes (15 on a CPU) no case
-is begun, and one at work is stopped; the same command goes on with what is not in --results yet. --write puts
-the tables into a page between the marks of the device's kind.
+is begun, and one at work is stopped; the same command goes on with what is not in --results yet.
+--write puts the tables into a page between the marks of the device's kind.
 """
 
 import argparse
