@@ -11,10 +11,11 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: setup demo study publish-study test test-slurm lint format bench bench-scaling check-model train-model lock clean help
+.PHONY: setup demo study publish-study test test-slurm test-true-size lint format bench bench-scaling \
+	bench-generation check-model train-model lock clean help
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 setup: $(VENV)/installed ## Install into .venv and run nothing; then: . .venv/bin/activate
 
@@ -37,6 +38,9 @@ test: $(VENV)/installed ## Run the tests (those on Slurm: make test-slurm)
 test-slurm: $(VENV)/installed ## Run the demo on a real Slurm, installed and started for it (root on Debian)
 	CONFIG="$(CONFIG)" tests/slurm/run
 
+test-true-size: $(VENV)/installed ## Run the workflow on a photograph with models at true size (an hour on 2 cores, 16 GB)
+	pytest tests/true_size -s
+
 lint: $(VENV)/installed ## Lint the code and the workflow
 	ruff check .
 	ruff format --check .
@@ -53,6 +57,9 @@ bench: $(VENV)/installed ## Time metrics, scores and features against the librar
 
 bench-scaling: $(VENV)/installed ## Measure dry runs and stages at 1e3 to 1e6 images (docs/scaling.md; an hour)
 	python tools/bench_scaling.py --write docs/scaling.md
+
+bench-generation: $(VENV)/installed ## Measure generation at true size, on the GPU if there is one (docs/generation-speed.md)
+	python tools/bench_generation.py --write docs/generation-speed.md
 
 check-model: $(VENV)/installed ## Measure the demo's diffusion model on 500 held-out scenes
 	python tools/check_model.py

@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 
 from cia.errors import UserError
-from tiny_models import save_tiny_sd, save_tiny_sdxl
+from conftest import ROOT
 
 torch = pytest.importorskip("torch")
 
+sys.path.insert(0, str(ROOT / "tools"))
+from random_model import save_random_model  # noqa: E402
+
 from cia.generation.checking import check_generator  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -35,12 +37,22 @@ def check(settings, size=(64, 64)):
 
 @pytest.fixture(scope="module")
 def sd(tmp_path_factory):
-    return save_tiny_sd(tmp_path_factory.mktemp("sd"))
+    return save_random_model("sd15", tmp_path_factory.mktemp("sd"), small=True)
 
 
 @pytest.fixture(scope="module")
 def sdxl(tmp_path_factory):
-    return save_tiny_sdxl(tmp_path_factory.mktemp("sdxl"))
+    return save_random_model("sdxl", tmp_path_factory.mktemp("sdxl"), small=True)
+
+
+@pytest.fixture(scope="module")
+def sd35(tmp_path_factory):
+    return save_random_model("sd35-medium", tmp_path_factory.mktemp("sd35"), small=True)
+
+
+@pytest.fixture(scope="module")
+def flux(tmp_path_factory):
+    return save_random_model("flux", tmp_path_factory.mktemp("flux"), small=True)
 
 
 @pytest.fixture
@@ -60,6 +72,18 @@ def test_what_fits_is_told_with_its_classes(sd, sdxl):
     assert large["controlnet"] == {"name": str(sdxl), "commit": None, "class": "ControlNetModel"}
 
 
+def test_so_are_models_with_transformers(sd35, flux):
+    for folder, family in ((sd35, "StableDiffusion3"), (flux, "Flux")):
+        found = check(settings_for(folder))
+        assert found["model"]["class"] == f"{family}ControlNetPipeline"
+        assert (
+            found["controlnet"]["class"]
+            == f"{family.replace('StableDiffusion', 'SD')}ControlNetModel"
+        )
+        with pytest.raises(UserError, match=r"mine.model: .*multiples of 8.*`size`"):
+            check(settings_for(folder), [68, 64])
+
+
 def test_the_check_reads_no_weights(sd, monkeypatch):
     def refuse(*arguments, **keywords):
         raise AssertionError("weights are read")
@@ -70,9 +94,12 @@ def test_the_check_reads_no_weights(sd, monkeypatch):
     check(settings_for(sd))
 
 
-def test_model_and_controlnet_of_two_families_are_an_error(sd, sdxl):
+def test_model_and_controlnet_of_two_families_are_an_error(sd, sdxl, sd35, flux):
     for model, controlnet in ((sd, sdxl), (sdxl, sd)):
         with pytest.raises(UserError, match=r"(?s)mine.controlnet: .*another model.*one family"):
+            check(settings_for(model, controlnet))
+    for model, controlnet in ((sd35, flux), (flux, sd35), (sd35, sd), (sdxl, flux)):
+        with pytest.raises(UserError, match=r"mine.controlnet: .*takes a .*one family"):
             check(settings_for(model, controlnet))
 
 

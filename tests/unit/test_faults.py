@@ -26,14 +26,16 @@ from cia.generation.store import Store
 from cia.images import save_png
 from cia.runtime import jobs
 from cia.tables import write_table
-from tiny_models import save_tiny_sd
+from conftest import ROOT
 
 torch = pytest.importorskip("torch")
 import safetensors.torch  # noqa: E402
 
+sys.path.insert(0, str(ROOT / "tools"))
+from random_model import save_random_model  # noqa: E402
+
 from cia.generation import batches, drawing  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
 COUNT = 32
 BATCH = batches.CPU_BATCH
 WORKER = """
@@ -70,7 +72,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    folder = str(save_tiny_sd(tmp_path_factory.mktemp("sd")))
+    folder = str(save_random_model("sd15", tmp_path_factory.mktemp("sd"), small=True))
     return {
         "model": folder,
         "controlnet": folder,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cia.files import digest_file
 from cia.images import load_image, save_png
-from tiny_models import save_tiny_sd
+from conftest import ROOT
 
 torch = pytest.importorskip("torch")
 
@@ -25,8 +25,8 @@ COUNT = 12
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    folder = str(save_tiny_sd(tmp_path_factory.mktemp("sd"), width=64))
+def settings():
+    folder = str(ROOT / "resources" / "tiny-sd")
     return {
         "model": folder,
         "controlnet": folder,

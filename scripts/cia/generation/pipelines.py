@@ -30,6 +30,10 @@ _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch
 _NOT_DRAWING = {"safety_checker", "feature_extractor", "image_encoder", "controlnet"}
 """Parts of a pipeline that a picture does not depend on, or that are identified by themselves."""
 
+_NOISY_MAPS = {"StableDiffusion3ControlNetPipeline"}
+"""Pipelines that encode a condition map with noise of torch's global generator: no seed decides it,
+and an image would depend on those that were made before it."""
+
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Numbers of parameters of glibc's mallopt(3)."""
 
@@ -182,6 +186,8 @@ def load_pipeline(
     pipe = _load(loader, model, f"{key}.model", {**options, "controlnet": network})
     pipe.scheduler = choose_scheduler(pipe.scheduler, settings, key)
     refuse_own_noise(type(pipe.scheduler).__name__, key)
+    if type(pipe).__name__ in _NOISY_MAPS:
+        _encode_maps_without_noise(pipe.vae)
     pipe.set_progress_bar_config(disable=True)
     fuse_loras(pipe, loras, key)  # on the CPU: the same weights whatever the device
     pipe.to(device)
@@ -204,6 +210,18 @@ def tune_pipeline(pipe: Any, device: str) -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _encode_maps_without_noise(vae: Any) -> None:
+    """Have an autoencoder encode an image to the mean of its latents, not to a sample of them."""
+    encode = vae.encode
+
+    def encode_to_mean(*arguments: Any, **keywords: Any) -> Any:
+        found = encode(*arguments, **keywords)
+        found.latent_dist.sample = lambda generator=None: found.latent_dist.mode()
+        return found
+
+    vae.encode = encode_to_mean
 
 
 def resolve_dtype(settings: dict, device: str) -> torch.dtype:
