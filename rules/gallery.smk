@@ -18,7 +18,7 @@ rule gallery:
         "benchmarks/gallery.tsv"
     conda:
         "../envs/report.yaml"
-    threads: 2
+    threads: get_threads(shown)
     resources:
         mem_mb=get_memory(4000),
         runtime=get_gallery_minutes,
