@@ -22,6 +22,7 @@ from cia.images import save_png
 from cia.mixing.mixes import write_mix
 from cia.quiet_ultralytics import import_ultralytics
 from cia.tables import read_table
+from cia.training import classifier
 from cia.training.classifier import evaluate
 from cia.training.options import DECIDED
 from cia.training.schedule import Draw, make_schedule
@@ -206,6 +207,21 @@ def test_what_a_detector_found_is_kept_and_gives_its_metrics(tmp_path):
     again = ap_per_class(correct, *columns, np.array(truth))[5]
     assert metrics["test"]["mAP50-95"] > 0.02
     assert again.mean() == pytest.approx(metrics["test"]["mAP50-95"], abs=1e-6)
+
+
+def test_a_small_set_is_decoded_once_and_a_large_one_trains_the_same(tmp_path, monkeypatch):
+    mix, read, ends = make_mix(tmp_path, "classification"), [], []
+    load = classifier.load_image
+    monkeypatch.setattr(classifier, "load_image", lambda path: read.append(path) or load(path))
+    for room, reads in ((2**20, 32), (4 * 64 * 64 * 3, 4 * 32 - 3 * 8)):  # of 2 splits of 16
+        (tmp_path / str(room)).mkdir()
+        monkeypatch.setattr(classifier, "KEPT_BYTES", room)
+        job = training(tmp_path / str(room), TIMM, mix)
+        train(job)
+        assert len(read) == reads
+        ends.append((job.output / "best.safetensors").read_bytes())
+        read.clear()
+    assert ends[0] == ends[1]
 
 
 def test_a_killed_classifier_goes_on_and_ends_the_same(tmp_path):
