@@ -16,6 +16,7 @@ rule gallery:
         "logs/gallery.log",
     benchmark:
         "benchmarks/gallery.tsv"
+    priority: FILLS_GAPS
     conda:
         "../envs/report.yaml"
     threads: get_threads(shown)

@@ -20,6 +20,10 @@ if "gpu" in workflow.global_resources:
     os.environ[COUNT] = str(workflow.global_resources["gpu"].value)
 
 
+FILLS_GAPS = -1
+"""The priority of short jobs that no long one waits for: they run where a core has nothing else."""
+
+
 def get_memory(megabytes):
     """So much memory, and as much again for each attempt."""
     return lambda wildcards, attempt: attempt * megabytes

@@ -40,6 +40,7 @@ rule test:
         f"logs/test/{ARM}.log",
     benchmark:
         f"benchmarks/test/{ARM}.tsv"
+    priority: FILLS_GAPS
     conda:
         "../envs/train.yaml"
     threads: 1

@@ -15,8 +15,9 @@ COUNTS = {"train": 8, "val": 4, "test": 6}
 
 
 def small_config() -> dict:
-    """The default configuration with fewer pictures, steps and epochs, and one dataset."""
+    """The default configuration with fewer pictures, steps and epochs, one dataset, two shards."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config["shards"] = 2
     config["datasets"]["digits"]["prepare"].update(COUNTS)
     config["datasets"]["digits_scenes"]["prepare"].update(COUNTS)
     for generator in config["generators"].values():
