@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 LINKED = ("Snakefile", "rules", "scripts", "envs", "profiles", "slurm", "resources")
+WEIGHTS = (".safetensors", ".pt")
 COUNTS = {"train": 8, "val": 4, "test": 6}
 
 
@@ -47,6 +49,17 @@ class Project:
         """A project that is in this folder already, with the small configuration."""
         project = cls.__new__(cls)
         project.folder, project.config = folder, small_config()
+        return project
+
+    def copy(self, folder: Path) -> "Project":
+        """A copy with the same configuration; weights, which no test edits, are linked."""
+
+        def copy(source: str, target: str) -> None:
+            (os.link if source.endswith(WEIGHTS) else shutil.copy2)(source, target)
+
+        shutil.copytree(self.folder, folder, symlinks=True, copy_function=copy)
+        project = self.existing(folder)
+        project.config = deepcopy(self.config)
         return project
 
     def write_config(self) -> None:

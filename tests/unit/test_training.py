@@ -194,7 +194,8 @@ def test_what_a_detector_found_is_kept_and_gives_its_metrics(tmp_path):
     import_ultralytics()
     from ultralytics.utils.metrics import ap_per_class
 
-    settings = {**YOLO, "steps": 160}
+    quickly = {"mosaic": 0.0, "optimizer": "AdamW", "lr0": 0.003}
+    settings = {**YOLO, "steps": 60, "options": quickly}
     mix = make_mix(tmp_path, "detection")
     subprocess.run(command(tmp_path, settings, mix), check=True, cwd=tmp_path)
     metrics = read_yaml(tmp_path / "output/metrics.yaml")
@@ -381,8 +382,10 @@ def test_the_rate_at_a_step_does_not_depend_on_the_size_of_the_training_set(
         folder = tmp_path / str(count)
         folder.mkdir()
         detector_steps.clear()
-        metrics, _ = run(training(folder, settings, make_mix(folder, "detection", count)))
-        found[count] = [rates for *_, rates in detector_steps], metrics["epochs"]
+        job = training(folder, settings, make_mix(folder, "detection", count))
+        train(job)
+        epochs = read_yaml(job.output / "trained.yaml")["epochs"]
+        found[count] = [rates for *_, rates in detector_steps], epochs
     assert found[6] == found[50]
     assert "epoch 10 of 10" in caplog.text and "epoch 11 of" not in caplog.text
     rates, epochs = found[50]
@@ -403,7 +406,7 @@ def test_the_rate_at_a_step_does_not_depend_on_the_size_of_the_training_set(
 )
 def test_mosaics_are_made_until_the_last_tenth_of_the_steps(tmp_path, mosaics, options, expected):
     settings = {**YOLO, "steps": 20, "batch": 4, "options": options}
-    run(training(tmp_path, settings, make_mix(tmp_path, "detection", 8)))
+    train(training(tmp_path, settings, make_mix(tmp_path, "detection", 8)))
     assert len(mosaics) == expected
 
 
@@ -537,7 +540,7 @@ def test_weights_tell_nothing_of_the_repository_or_the_folder_that_they_were_mad
     shutil.copy2(Path(trainer.__file__).parents[1] / "cfg/models/v8/yolov8.yaml", model)
     settings = {**YOLO, "epochs": 1, "model": str(model)}
     job = training(tmp_path, settings, make_mix(tmp_path, "detection", count=4))
-    run(job)
+    train(job)
     with zipfile.ZipFile(job.output / "best.pt") as archive:
         content = b"".join(archive.read(name) for name in archive.namelist())
     for told in (b"secret-token", b"example.org", str(tmp_path).encode(), str(ROOT).encode()):
@@ -547,7 +550,7 @@ def test_weights_tell_nothing_of_the_repository_or_the_folder_that_they_were_mad
 def test_pictures_of_training_batches_are_kept_where_they_are_asked_for(tmp_path):
     settings = {**YOLO, "epochs": 1, "options": {"plots": True}}
     job = training(tmp_path, settings, make_mix(tmp_path, "detection", count=8))
-    run(job)
+    train(job)
     assert {"train_batch0.jpg", "labels.jpg"} <= {path.name for path in job.output.glob("plots/*")}
 
 
@@ -595,12 +598,13 @@ def test_a_detector_takes_the_steps_that_it_records_and_keeps_the_epoch_that_it_
     mix = make_mix(tmp_path, "detection", count=20)
     settings = {**YOLO, "steps": 9, "epochs": 99}
     job = replace(training(tmp_path, settings, mix), threads=2)
-    metrics, _ = run(job)
-    assert len(detector_steps) == metrics["steps"] == 9
+    train(job)
+    record = read_yaml(job.output / "trained.yaml")
+    assert len(detector_steps) == record["steps"] == 9
     assert {threads for _, threads, _ in detector_steps} == {2}
     # Every epoch of so short a training finds nothing, and of equals the last is kept.
     kept = torch.load(job.output / "best.pt", weights_only=False)
-    assert metrics["best_epoch"] == kept["train_results"]["epoch"][-1]
+    assert record["best_epoch"] == kept["train_results"]["epoch"][-1]
 
 
 def test_a_detector_starts_from_the_weights_that_are_named(tmp_path, detector_steps):
@@ -608,11 +612,11 @@ def test_a_detector_starts_from_the_weights_that_are_named(tmp_path, detector_st
 
     mix = make_mix(tmp_path, "detection", count=8)
     first = training(tmp_path, {**YOLO, "epochs": 1}, mix)
-    run(first)
+    train(first)
     start = tmp_path / "start.pt"
     (first.output / "best.pt").rename(start)
     detector_steps.clear()
-    run(training(tmp_path, {**YOLO, "epochs": 1, "model": str(start)}, mix, seed=1))
+    train(training(tmp_path, {**YOLO, "epochs": 1, "model": str(start)}, mix, seed=1))
     expected = torch.load(start, weights_only=False)["model"].float()
     assert detector_steps[0][0].equal(next(expected.parameters()))
 
