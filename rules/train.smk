@@ -28,7 +28,7 @@ rule train:
 
 
 rule test:
-    """Test a trained model on the real test split."""
+    """Test a trained model on the real test split, or take the test that its training made."""
     input:
         dataset=f"{MIX}/dataset.csv",
         summary=f"{MIX}/mix.yaml",

@@ -189,6 +189,38 @@ def test_what_a_classifier_says_about_each_test_picture_is_kept(tmp_path):
     assert (table["label"] == table["predicted"]).mean() == metrics["test"]["accuracy"]
 
 
+def test_the_job_that_trains_tests_too_and_what_it_found_is_taken_once(tmp_path, monkeypatch):
+    job, tests = training(tmp_path, TIMM, make_mix(tmp_path, "classification")), []
+    tested = classifier.test
+    monkeypatch.setattr(classifier, "test", lambda *of: tests.append(of) or tested(*of))
+    ends = []
+    for _ in range(2):
+        metrics, _ = run(job)
+        files = [(job.output / name).read_bytes() for name in ("metrics.yaml", "test.csv")]
+        ends.append((files, len(tests)))
+    (first, after_training), (second, asked_again) = ends
+    assert (after_training, asked_again) == (1, 2) and first == second
+
+
+def test_a_label_that_is_mended_before_the_test_is_the_one_that_counts(tmp_path):
+    job = training(tmp_path, TIMM, make_mix(tmp_path, "classification"))
+    train(job)
+    mended = mend_a_test_label(job)
+    cia.training.trainings.test(job)
+    found = read_table(job.output / "test.csv").set_index("image")["label"]
+    assert [str(found[image]) for image in mended] == list(mended.values())
+
+
+def mend_a_test_label(job: Training) -> dict[str, str]:
+    """Give the first test picture the other class; return its name and new label."""
+    dataset = job.mix / "dataset.csv"
+    text = dataset.read_text()
+    row = next(row for row in text.splitlines() if ",test," in row)
+    image, label, *rest = row.split(",")
+    dataset.write_text(text.replace(row, ",".join([image, str(1 - int(label)), *rest])))
+    return {image: str(1 - int(label))}
+
+
 def test_what_a_detector_found_is_kept_and_gives_its_metrics(tmp_path):
     """In a process of its own, since ultralytics reads its settings when it is imported."""
     import_ultralytics()
@@ -200,7 +232,8 @@ def test_what_a_detector_found_is_kept_and_gives_its_metrics(tmp_path):
     subprocess.run(command(tmp_path, settings, mix), check=True, cwd=tmp_path)
     metrics = read_yaml(tmp_path / "output/metrics.yaml")
     found = pd.read_csv(tmp_path / "output/test.csv", dtype={"correct": str})
-    test = Training(mix, tmp_path, tmp_path, [], settings, 0, 1).entries("test")
+    job = training(tmp_path, settings, mix)
+    test = job.entries("test")
     assert set(found["image"]) <= set(test["image"])
     truth = [int((mix / label).read_text().split()[0]) for label in test["label"]]
     correct = np.array([list(map(int, bits)) for bits in found["correct"]])
@@ -208,6 +241,10 @@ def test_what_a_detector_found_is_kept_and_gives_its_metrics(tmp_path):
     again = ap_per_class(correct, *columns, np.array(truth))[5]
     assert metrics["test"]["mAP50-95"] > 0.02
     assert again.mean() == pytest.approx(metrics["test"]["mAP50-95"], abs=1e-6)
+    made = (tmp_path / "output/test.csv").read_bytes()
+    cia.training.trainings.test(job)  # in a process that did not train
+    assert read_yaml(tmp_path / "output/metrics.yaml") == metrics
+    assert (tmp_path / "output/test.csv").read_bytes() == made
 
 
 def test_a_small_set_is_decoded_once_and_a_large_one_trains_the_same(tmp_path, monkeypatch):
@@ -579,12 +616,7 @@ def test_a_test_label_that_is_mended_costs_a_test_and_no_training(tmp_path):
     first, _ = run(job)
     weights = job.output / "best.safetensors"
     made = weights.stat().st_mtime_ns
-    dataset = job.mix / "dataset.csv"
-    rows = dataset.read_text().splitlines()
-    images = [row for row in rows if ",test," in row]
-    image, label, *rest = images[0].split(",")
-    mended = ",".join([image, str(1 - int(label)), *rest])
-    dataset.write_text("\n".join(rows).replace(images[0], mended) + "\n")
+    mend_a_test_label(job)
     second, _ = run(job)
     assert weights.stat().st_mtime_ns == made
     assert second["confusion"] != first["confusion"] and second["val"] == first["val"]
