@@ -33,7 +33,7 @@ publish-study: $(VENV)/installed ## Write the results of the studies into README
 	python tools/publish_studies.py
 
 test: $(VENV)/installed ## Run the tests (those on Slurm: make test-slurm)
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slurm: $(VENV)/installed ## Run the demo on a real Slurm, installed and started for it (root on Debian)
 	CONFIG="$(CONFIG)" tests/slurm/run

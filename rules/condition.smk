@@ -15,7 +15,7 @@ rule condition:
         "benchmarks/condition/{dataset}/{condition}.tsv"
     conda:
         "../envs/condition.yaml"
-    threads: 2
+    threads: get_threads(extracted)
     resources:
         gpu=get_condition_gpu,
         mem_mb=get_memory(8000),

@@ -12,7 +12,7 @@ rule features:
         "benchmarks/features/{source}/{features}.tsv"
     conda:
         "../envs/features.yaml"
-    threads: 2
+    threads: get_threads(described)
     resources:
         gpu=get_features_gpu,
         mem_mb=get_features_memory,
@@ -40,7 +40,7 @@ rule object_features:
         "benchmarks/object_features/{source}/{features}.tsv"
     conda:
         "../envs/features.yaml"
-    threads: 2
+    threads: get_threads(described)
     resources:
         gpu=get_features_gpu,
         mem_mb=get_features_memory,

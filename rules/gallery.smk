@@ -16,9 +16,10 @@ rule gallery:
         "logs/gallery.log",
     benchmark:
         "benchmarks/gallery.tsv"
+    priority: FILLS_GAPS
     conda:
         "../envs/report.yaml"
-    threads: 2
+    threads: get_threads(shown)
     resources:
         mem_mb=get_memory(4000),
         runtime=get_gallery_minutes,

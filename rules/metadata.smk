@@ -15,6 +15,7 @@ rule metadata:
         "logs/metadata/{dataset}/{generator}.log",
     benchmark:
         "benchmarks/metadata/{dataset}/{generator}.tsv"
+    priority: FILLS_GAPS
     retries: 0
     localrule: True
     conda:

@@ -13,7 +13,7 @@ rule metrics:
         "benchmarks/metrics/{dataset}/{generator}/{features}.tsv"
     conda:
         "../envs/metrics.yaml"
-    threads: 2
+    threads: get_threads(compared)
     resources:
         mem_mb=get_statistics_memory,
         runtime=get_statistics_minutes,
@@ -38,7 +38,7 @@ rule score:
         "benchmarks/score/{dataset}/{generator}/{features}.tsv"
     conda:
         "../envs/metrics.yaml"
-    threads: 2
+    threads: get_threads(compared)
     resources:
         mem_mb=get_statistics_memory,
         runtime=get_statistics_minutes,

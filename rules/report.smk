@@ -23,6 +23,7 @@ rule report_sheet:
         "logs/report_sheet/{dataset}/{generator}/{selection}.log",
     benchmark:
         "benchmarks/report_sheet/{dataset}/{generator}/{selection}.tsv"
+    priority: FILLS_GAPS
     retries: 0
     localrule: True
     conda:
@@ -58,6 +59,7 @@ rule report_scores:
         "logs/report_scores/{dataset}/{generator}/{selection}.log",
     benchmark:
         "benchmarks/report_scores/{dataset}/{generator}/{selection}.tsv"
+    priority: FILLS_GAPS
     retries: 0
     localrule: True
     conda:
@@ -90,6 +92,7 @@ rule report_extremes:
         "logs/report_extremes/{dataset}/{generator}/{features}.log",
     benchmark:
         "benchmarks/report_extremes/{dataset}/{generator}/{features}.tsv"
+    priority: FILLS_GAPS
     retries: 0
     localrule: True
     conda:
@@ -120,6 +123,7 @@ rule report_metrics:
         "logs/report_metrics/{dataset}/{generator}.log",
     benchmark:
         "benchmarks/report_metrics/{dataset}/{generator}.tsv"
+    priority: FILLS_GAPS
     retries: 0
     localrule: True
     conda:
@@ -147,6 +151,7 @@ rule report_curves:
         "logs/report_curves/{dataset}/{trainer}.log",
     benchmark:
         "benchmarks/report_curves/{dataset}/{trainer}.tsv"
+    priority: FILLS_GAPS
     retries: 0
     localrule: True
     conda:
@@ -176,6 +181,7 @@ rule report_arms:
         "logs/report_arms/{dataset}/{trainer}.log",
     benchmark:
         "benchmarks/report_arms/{dataset}/{trainer}.tsv"
+    priority: FILLS_GAPS
     retries: 0
     localrule: True
     conda:

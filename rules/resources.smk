@@ -8,6 +8,7 @@ from cia.runtime.needs import (
     features_memory,
     generation_minutes,
     image_minutes,
+    job_threads,
     statistics_memory,
     statistics_minutes,
     table_rows,
@@ -17,6 +18,10 @@ from cia.runtime.needs import (
 # Snakemake counts GPUs and gives none to a job. Where it counts, jobs choose (cia.runtime.gpus).
 if "gpu" in workflow.global_resources:
     os.environ[COUNT] = str(workflow.global_resources["gpu"].value)
+
+
+FILLS_GAPS = -1
+"""The priority of short jobs that no long one waits for: they run where a core has nothing else."""
 
 
 def get_network_batch():
@@ -34,11 +39,30 @@ def get_minutes(minutes):
     return lambda wildcards, attempt: attempt * minutes
 
 
+def get_threads(count):
+    """Cores by the size of the work: one for a job of seconds, two for one that is longer.
+
+    count: of wildcards and input, how many pictures (or vectors of features) the job treats
+    """
+
+    def threads(wildcards, input):
+        try:
+            return job_threads(count(wildcards, input))
+        except FileNotFoundError:
+            return 1  # not made yet; Snakemake asks again before the job starts
+
+    return threads
+
+
 def get_scan_minutes(wildcards, input, attempt):
+    return attempt * image_minutes("scan", scanned(wildcards, input))
+
+
+def scanned(wildcards, input):
+    """How many pictures a real split has."""
     for path in input:  # where a rule makes the pictures, there is nothing to count before it ran
         os.stat(path)
-    pictures = count_files(f"data/real/{wildcards.dataset}/{wildcards.split}/images")
-    return attempt * image_minutes("scan", pictures)
+    return count_files(f"data/real/{wildcards.dataset}/{wildcards.split}/images")
 
 
 @cache
@@ -58,16 +82,30 @@ def get_condition_gpu(wildcards):
 
 def get_condition_minutes(wildcards, input, attempt):
     kind = extraction_kind(get_entry("conditions", wildcards))
-    return attempt * image_minutes(kind, table_rows(input[0]))
+    return attempt * image_minutes(kind, extracted(wildcards, input))
+
+
+def extracted(wildcards, input):
+    """How many pictures conditions are extracted from."""
+    return table_rows(input[0])
 
 
 def get_vary_minutes(wildcards, input, attempt):
-    maps = table_rows(input.conditions) * get_generator(wildcards)["variants"]
-    return attempt * image_minutes("vary", maps)
+    return attempt * image_minutes("vary", varied(wildcards, input))
+
+
+def varied(wildcards, input):
+    """How many condition maps a variation makes."""
+    return table_rows(input.conditions) * get_generator(wildcards)["variants"]
 
 
 def get_gallery_minutes(wildcards, input, attempt):
-    return attempt * image_minutes("gallery", sum(map(table_rows, input.manifest)))
+    return attempt * image_minutes("gallery", shown(wildcards, input))
+
+
+def shown(wildcards, input):
+    """How many images a gallery shows."""
+    return sum(map(table_rows, input.manifest))
 
 
 def judgement_kind(wildcards):
@@ -102,14 +140,14 @@ def get_features_gpu(wildcards):
 
 
 def get_features_memory(wildcards, input, attempt):
-    return attempt * features_memory(described(input))
+    return attempt * features_memory(described(wildcards, input))
 
 
 def get_features_minutes(wildcards, input, attempt):
-    return attempt * image_minutes("features", described(input))
+    return attempt * image_minutes("features", described(wildcards, input))
 
 
-def described(input):
+def described(wildcards, input):
     """How many pictures, or labelled objects, features are of."""
     objects = table_rows(input.labels, NARROW) if "labels" in input.keys() else 0
     return max(table_rows(input.manifest), objects)
@@ -126,6 +164,11 @@ def get_statistics_minutes(wildcards, input, attempt):
         array_rows(input[f"real{end}"]) * array_rows(input[f"synthetic{end}"]) for end in kinds
     ]
     return attempt * statistics_minutes(sum(pairs))
+
+
+def compared(wildcards, input):
+    """How many images, real and synthetic, metrics and scores are about."""
+    return array_rows(input.real) + array_rows(input.synthetic)
 
 
 def get_mix_minutes(wildcards, input, attempt):

@@ -17,7 +17,7 @@ rule scan:
     priority: 1  # a mistake in the data shows before images are made
     conda:
         "../envs/metrics.yaml"
-    threads: 2
+    threads: get_threads(scanned)
     resources:
         max_rejected=str(config["max_rejected"]),  # not params: it changes no file
         mem_mb=get_memory(2000),

@@ -28,7 +28,7 @@ rule train:
 
 
 rule test:
-    """Test a trained model on the real test split."""
+    """Test a trained model on the real test split, or take the test that its training made."""
     input:
         dataset=f"{MIX}/dataset.csv",
         summary=f"{MIX}/mix.yaml",
@@ -40,6 +40,7 @@ rule test:
         f"logs/test/{ARM}.log",
     benchmark:
         f"benchmarks/test/{ARM}.tsv"
+    priority: FILLS_GAPS
     conda:
         "../envs/train.yaml"
     threads: 1

@@ -17,7 +17,7 @@ rule vary:
         "benchmarks/vary/{dataset}/{generator}.tsv"
     conda:
         "../envs/condition.yaml"
-    threads: 2
+    threads: get_threads(varied)
     resources:
         mem_mb=get_memory(4000),
         runtime=get_vary_minutes,

@@ -5,18 +5,21 @@ import re
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 LINKED = ("Snakefile", "rules", "scripts", "envs", "profiles", "slurm", "resources")
+WEIGHTS = (".safetensors", ".pt")
 COUNTS = {"train": 8, "val": 4, "test": 6}
 
 
 def small_config() -> dict:
-    """The default configuration with fewer pictures, steps and epochs, and one dataset."""
+    """The default configuration with fewer pictures, steps and epochs, one dataset, two shards."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config["shards"] = 2
     config["datasets"]["digits"]["prepare"].update(COUNTS)
     config["datasets"]["digits_scenes"]["prepare"].update(COUNTS)
     for generator in config["generators"].values():
@@ -46,6 +49,17 @@ class Project:
         """A project that is in this folder already, with the small configuration."""
         project = cls.__new__(cls)
         project.folder, project.config = folder, small_config()
+        return project
+
+    def copy(self, folder: Path) -> "Project":
+        """A copy with the same configuration; weights, which no test edits, are linked."""
+
+        def copy(source: str, target: str) -> None:
+            (os.link if source.endswith(WEIGHTS) else shutil.copy2)(source, target)
+
+        shutil.copytree(self.folder, folder, symlinks=True, copy_function=copy)
+        project = self.existing(folder)
+        project.config = deepcopy(self.config)
         return project
 
     def write_config(self) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from cia.config.model_names import missing_files
 from cia.errors import UserError
 from cia.files import digest_file
 from cia.images import load_image, read_png_text, save_png
-from tiny_models import save_tiny_sd, save_tiny_sdxl
+from conftest import ROOT
 
 torch = pytest.importorskip("torch")
+
+sys.path.insert(0, str(ROOT / "tools"))
+from random_model import save_random_model  # noqa: E402
+
 safetensors = pytest.importorskip("safetensors.torch")
 
 from cia.generation import drawing, loras, pipelines  # noqa: E402
@@ -93,12 +98,12 @@ def make_lora(pipe, folder, seed=0, alpha=4, rank=4):
 
 @pytest.fixture(scope="module")
 def sd(tmp_path_factory):
-    return save_tiny_sd(tmp_path_factory.mktemp("sd"))
+    return save_random_model("sd15", tmp_path_factory.mktemp("sd"), small=True)
 
 
 @pytest.fixture(scope="module")
 def sdxl(tmp_path_factory):
-    return save_tiny_sdxl(tmp_path_factory.mktemp("sdxl"))
+    return save_random_model("sdxl", tmp_path_factory.mktemp("sdxl"), small=True)
 
 
 @pytest.fixture(scope="module")

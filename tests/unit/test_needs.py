@@ -10,6 +10,7 @@ from cia.runtime.needs import (
     features_memory,
     generation_minutes,
     image_minutes,
+    job_threads,
     statistics_memory,
     statistics_minutes,
     table_rows,
@@ -50,6 +51,10 @@ def test_a_table_that_is_not_there_yet_is_named(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         table_rows(tmp_path / "plan.csv")
     assert error.value.filename == str(tmp_path / "plan.csv")
+
+
+def test_a_short_job_waits_for_no_second_core():
+    assert job_threads(400) == 1 and job_threads(100_000) == 2
 
 
 def test_generation_takes_as_long_as_its_images_steps_and_pixels():

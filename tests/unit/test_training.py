@@ -22,6 +22,7 @@ from cia.images import save_png
 from cia.mixing.mixes import write_mix
 from cia.quiet_ultralytics import import_ultralytics
 from cia.tables import read_table
+from cia.training import classifier
 from cia.training.classifier import evaluate
 from cia.training.options import DECIDED
 from cia.training.schedule import Draw, make_schedule
@@ -188,17 +189,51 @@ def test_what_a_classifier_says_about_each_test_picture_is_kept(tmp_path):
     assert (table["label"] == table["predicted"]).mean() == metrics["test"]["accuracy"]
 
 
+def test_the_job_that_trains_tests_too_and_what_it_found_is_taken_once(tmp_path, monkeypatch):
+    job, tests = training(tmp_path, TIMM, make_mix(tmp_path, "classification")), []
+    tested = classifier.test
+    monkeypatch.setattr(classifier, "test", lambda *of: tests.append(of) or tested(*of))
+    ends = []
+    for _ in range(2):
+        metrics, _ = run(job)
+        files = [(job.output / name).read_bytes() for name in ("metrics.yaml", "test.csv")]
+        ends.append((files, len(tests)))
+    (first, after_training), (second, asked_again) = ends
+    assert (after_training, asked_again) == (1, 2) and first == second
+
+
+def test_a_label_that_is_mended_before_the_test_is_the_one_that_counts(tmp_path):
+    job = training(tmp_path, TIMM, make_mix(tmp_path, "classification"))
+    train(job)
+    mended = mend_a_test_label(job)
+    cia.training.trainings.test(job)
+    found = read_table(job.output / "test.csv").set_index("image")["label"]
+    assert [str(found[image]) for image in mended] == list(mended.values())
+
+
+def mend_a_test_label(job: Training) -> dict[str, str]:
+    """Give the first test picture the other class; return its name and new label."""
+    dataset = job.mix / "dataset.csv"
+    text = dataset.read_text()
+    row = next(row for row in text.splitlines() if ",test," in row)
+    image, label, *rest = row.split(",")
+    dataset.write_text(text.replace(row, ",".join([image, str(1 - int(label)), *rest])))
+    return {image: str(1 - int(label))}
+
+
 def test_what_a_detector_found_is_kept_and_gives_its_metrics(tmp_path):
     """In a process of its own, since ultralytics reads its settings when it is imported."""
     import_ultralytics()
     from ultralytics.utils.metrics import ap_per_class
 
-    settings = {**YOLO, "steps": 160}
+    quickly = {"mosaic": 0.0, "optimizer": "AdamW", "lr0": 0.003}
+    settings = {**YOLO, "steps": 60, "options": quickly}
     mix = make_mix(tmp_path, "detection")
     subprocess.run(command(tmp_path, settings, mix), check=True, cwd=tmp_path)
     metrics = read_yaml(tmp_path / "output/metrics.yaml")
     found = pd.read_csv(tmp_path / "output/test.csv", dtype={"correct": str})
-    test = Training(mix, tmp_path, tmp_path, [], settings, 0, 1).entries("test")
+    job = training(tmp_path, settings, mix)
+    test = job.entries("test")
     assert set(found["image"]) <= set(test["image"])
     truth = [int((mix / label).read_text().split()[0]) for label in test["label"]]
     correct = np.array([list(map(int, bits)) for bits in found["correct"]])
@@ -206,6 +241,25 @@ def test_what_a_detector_found_is_kept_and_gives_its_metrics(tmp_path):
     again = ap_per_class(correct, *columns, np.array(truth))[5]
     assert metrics["test"]["mAP50-95"] > 0.02
     assert again.mean() == pytest.approx(metrics["test"]["mAP50-95"], abs=1e-6)
+    made = (tmp_path / "output/test.csv").read_bytes()
+    cia.training.trainings.test(job)  # in a process that did not train
+    assert read_yaml(tmp_path / "output/metrics.yaml") == metrics
+    assert (tmp_path / "output/test.csv").read_bytes() == made
+
+
+def test_a_small_set_is_decoded_once_and_a_large_one_trains_the_same(tmp_path, monkeypatch):
+    mix, read, ends = make_mix(tmp_path, "classification"), [], []
+    load = classifier.load_image
+    monkeypatch.setattr(classifier, "load_image", lambda path: read.append(path) or load(path))
+    for room, reads in ((2**20, 32), (4 * 64 * 64 * 3, 4 * 32 - 3 * 8)):  # of 2 splits of 16
+        (tmp_path / str(room)).mkdir()
+        monkeypatch.setattr(classifier, "KEPT_BYTES", room)
+        job = training(tmp_path / str(room), TIMM, mix)
+        train(job)
+        assert len(read) == reads
+        ends.append((job.output / "best.safetensors").read_bytes())
+        read.clear()
+    assert ends[0] == ends[1]
 
 
 def test_a_killed_classifier_goes_on_and_ends_the_same(tmp_path):
@@ -365,8 +419,10 @@ def test_the_rate_at_a_step_does_not_depend_on_the_size_of_the_training_set(
         folder = tmp_path / str(count)
         folder.mkdir()
         detector_steps.clear()
-        metrics, _ = run(training(folder, settings, make_mix(folder, "detection", count)))
-        found[count] = [rates for *_, rates in detector_steps], metrics["epochs"]
+        job = training(folder, settings, make_mix(folder, "detection", count))
+        train(job)
+        epochs = read_yaml(job.output / "trained.yaml")["epochs"]
+        found[count] = [rates for *_, rates in detector_steps], epochs
     assert found[6] == found[50]
     assert "epoch 10 of 10" in caplog.text and "epoch 11 of" not in caplog.text
     rates, epochs = found[50]
@@ -387,7 +443,7 @@ def test_the_rate_at_a_step_does_not_depend_on_the_size_of_the_training_set(
 )
 def test_mosaics_are_made_until_the_last_tenth_of_the_steps(tmp_path, mosaics, options, expected):
     settings = {**YOLO, "steps": 20, "batch": 4, "options": options}
-    run(training(tmp_path, settings, make_mix(tmp_path, "detection", 8)))
+    train(training(tmp_path, settings, make_mix(tmp_path, "detection", 8)))
     assert len(mosaics) == expected
 
 
@@ -521,7 +577,7 @@ def test_weights_tell_nothing_of_the_repository_or_the_folder_that_they_were_mad
     shutil.copy2(Path(trainer.__file__).parents[1] / "cfg/models/v8/yolov8.yaml", model)
     settings = {**YOLO, "epochs": 1, "model": str(model)}
     job = training(tmp_path, settings, make_mix(tmp_path, "detection", count=4))
-    run(job)
+    train(job)
     with zipfile.ZipFile(job.output / "best.pt") as archive:
         content = b"".join(archive.read(name) for name in archive.namelist())
     for told in (b"secret-token", b"example.org", str(tmp_path).encode(), str(ROOT).encode()):
@@ -531,7 +587,7 @@ def test_weights_tell_nothing_of_the_repository_or_the_folder_that_they_were_mad
 def test_pictures_of_training_batches_are_kept_where_they_are_asked_for(tmp_path):
     settings = {**YOLO, "epochs": 1, "options": {"plots": True}}
     job = training(tmp_path, settings, make_mix(tmp_path, "detection", count=8))
-    run(job)
+    train(job)
     assert {"train_batch0.jpg", "labels.jpg"} <= {path.name for path in job.output.glob("plots/*")}
 
 
@@ -560,12 +616,7 @@ def test_a_test_label_that_is_mended_costs_a_test_and_no_training(tmp_path):
     first, _ = run(job)
     weights = job.output / "best.safetensors"
     made = weights.stat().st_mtime_ns
-    dataset = job.mix / "dataset.csv"
-    rows = dataset.read_text().splitlines()
-    images = [row for row in rows if ",test," in row]
-    image, label, *rest = images[0].split(",")
-    mended = ",".join([image, str(1 - int(label)), *rest])
-    dataset.write_text("\n".join(rows).replace(images[0], mended) + "\n")
+    mend_a_test_label(job)
     second, _ = run(job)
     assert weights.stat().st_mtime_ns == made
     assert second["confusion"] != first["confusion"] and second["val"] == first["val"]
@@ -579,12 +630,13 @@ def test_a_detector_takes_the_steps_that_it_records_and_keeps_the_epoch_that_it_
     mix = make_mix(tmp_path, "detection", count=20)
     settings = {**YOLO, "steps": 9, "epochs": 99}
     job = replace(training(tmp_path, settings, mix), threads=2)
-    metrics, _ = run(job)
-    assert len(detector_steps) == metrics["steps"] == 9
+    train(job)
+    record = read_yaml(job.output / "trained.yaml")
+    assert len(detector_steps) == record["steps"] == 9
     assert {threads for _, threads, _ in detector_steps} == {2}
     # Every epoch of so short a training finds nothing, and of equals the last is kept.
     kept = torch.load(job.output / "best.pt", weights_only=False)
-    assert metrics["best_epoch"] == kept["train_results"]["epoch"][-1]
+    assert record["best_epoch"] == kept["train_results"]["epoch"][-1]
 
 
 def test_a_detector_starts_from_the_weights_that_are_named(tmp_path, detector_steps):
@@ -592,11 +644,11 @@ def test_a_detector_starts_from_the_weights_that_are_named(tmp_path, detector_st
 
     mix = make_mix(tmp_path, "detection", count=8)
     first = training(tmp_path, {**YOLO, "epochs": 1}, mix)
-    run(first)
+    train(first)
     start = tmp_path / "start.pt"
     (first.output / "best.pt").rename(start)
     detector_steps.clear()
-    run(training(tmp_path, {**YOLO, "epochs": 1, "model": str(start)}, mix, seed=1))
+    train(training(tmp_path, {**YOLO, "epochs": 1, "model": str(start)}, mix, seed=1))
     expected = torch.load(start, weights_only=False)["model"].float()
     assert detector_steps[0][0].equal(next(expected.parameters()))
 

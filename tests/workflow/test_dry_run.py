@@ -1,5 +1,7 @@
 """The whole graph is known before the first job runs."""
 
+import re
+
 import pytest
 import yaml
 
@@ -118,6 +120,17 @@ def test_judges_may_have_any_name(project):
     output = project.snakemake("--dry-run", "metrics_all")
     scores = output.split("rule score:")[1].split("output:")[0]
     assert "features/tiny.npy" in scores and "judged/real/0.csv" in scores
+
+
+def test_a_second_core_is_for_jobs_with_many_pictures(copy_of_finished):
+    """A short one would wait until two cores are free at once, and what follows with it."""
+    listed = copy_of_finished.snakemake("--dry-run", "--cores", "2", "--forceall")
+    assert "rule metrics:" in listed and "threads: 2" not in listed
+    with open(copy_of_finished.folder / "results/real/digits/train/manifest.csv", "a") as file:
+        file.write("\n" * 1_000_000)  # a table's size says how many rows it has
+    listed = copy_of_finished.snakemake("--dry-run", "--cores", "2", "--forceall")
+    wide = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    threads: 2$", listed, re.M)
+    assert sorted(wide) == ["condition", "features"]
 
 
 def test_every_rule_has_a_description(project):

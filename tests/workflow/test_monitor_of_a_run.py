@@ -1,7 +1,6 @@
 """The monitor says how far a run is, in lines whose numbers are true, and what failed and why."""
 
 import re
-import shutil
 
 import pytest
 
@@ -31,9 +30,7 @@ def run(tmp_path_factory) -> tuple[Project, str]:
 
 def without_val(project: Project, folder) -> Project:
     """A copy in which no picture of val can be opened."""
-    copied = Project.__new__(Project)
-    copied.folder, copied.config = folder / "project", project.config
-    shutil.copytree(project.folder, copied.folder, symlinks=True)
+    copied = project.copy(folder / "project")
     for path in (copied.folder / "data/real/digits/val/images").iterdir():
         path.write_bytes(b"no picture")
     return copied

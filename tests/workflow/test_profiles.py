@@ -10,7 +10,8 @@ def test_the_gpu_profile_gives_each_gpu_job_a_gpu_and_other_jobs_none(
 ):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     project = copy_of_finished
-    project.snakemake("--profile", "profiles/gpu", "--forcerun", "scan", "--", FEATURES)
+    at_once = ("--max-jobs-per-timespan", "2000/1s")  # the profile's 20 s are waited for at the end
+    project.snakemake("--profile", "profiles/gpu", *at_once, "--forcerun", "scan", "--", FEATURES)
     logs = project.folder / "logs"
     assert "Using GPU 0" in (logs / "features/real/digits/train/tiny.log").read_text()
     assert "GPU" not in (logs / "scan/digits/train.log").read_text()

@@ -19,8 +19,9 @@ def made(project) -> int:
     return sum(int(count) for counts in found for count in counts)
 
 
-def test_a_set_costs_what_is_new_and_pruning_drops_what_left_the_plan(project):
+def test_a_set_costs_what_is_new_and_pruning_drops_what_left_the_plan(without_images):
     """8 pictures with 1 variant, then 3 of each in more shards; then 1, and the rest is dropped."""
+    project = without_images
     generator = project.config["generators"]["tiny_canny"]
     generator["variants"] = project.config["shards"] = 1
     project.run(TARGET)

@@ -16,7 +16,7 @@ SELECTIONS = ["best_half"]
 def studied(tmp_path_factory):
     """A finished study of three real pictures."""
     project = Project(tmp_path_factory.mktemp("study"))
-    project.config = small_config() | {"experiments": []}
+    project.config = small_config() | {"experiments": [], "shards": 1}
     project.config["datasets"]["digits"]["prepare"] |= {"train": 12, "test": 20}
     project.config["studies"] = {
         "few": {

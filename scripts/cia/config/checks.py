@@ -36,6 +36,9 @@ _MOVED = {
 }
 """Keys of earlier versions by table, and what stands for them at the top of the config now."""
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, where PyYAML was built with it: every start of Snakemake reads all schemas."""
+
 MERGE = "tag:yaml.org,2002:merge"
 """YAML's tag of the key `<<`, which may stand in a table several times."""
 
@@ -48,7 +51,7 @@ def load_schema(name: str = "config.yaml") -> dict:
 
 
 def _read_schema(name: str) -> dict:
-    return yaml.safe_load((SCHEMA_FOLDER / name).read_text(encoding="utf-8"))
+    return yaml.load((SCHEMA_FOLDER / name).read_text(encoding="utf-8"), _LOADER)
 
 
 def _with_parts(schema: dict, name: str, kind: Kind) -> dict:

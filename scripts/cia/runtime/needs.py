@@ -18,6 +18,9 @@ NARROW = 30
 _START_MINUTES = 20.0
 """Starting Python, loading models from a busy file system."""
 
+_MANY = 5000
+"""Pictures of a job that is worth a second core: some seconds in the quickest rules."""
+
 _SECONDS_PER_STEP_MEGAPIXEL = 1.0
 """Denoising on a slow GPU (T4): 0.9 for SD1.5 with a ControlNet, 1.9 for SDXL."""
 
@@ -69,6 +72,15 @@ def array_rows(path: str | Path) -> int:
     with open(path, "rb") as file:
         found = re.search(rb"'shape': \((\d+),", file.read(256))
     return int(found[1]) if found else 0
+
+
+def job_threads(images: int) -> int:
+    """Return how many cores a job takes that treats so many pictures, or vectors of features.
+
+    A second core saves a short job little, and is seldom free at once with the first: where others
+    train meanwhile, the job waits for the end of a training, and what needs its output waits, too.
+    """
+    return 2 if images >= _MANY else 1
 
 
 def image_minutes(kind: str, images: int) -> int:

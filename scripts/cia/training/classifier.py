@@ -19,6 +19,9 @@ from cia.remedies import command
 from cia.training.schedule import Draw, EpochSampler, seed_epoch
 from cia.training.trainings import Reading, Tested, Trained, Training
 
+KEPT_BYTES = 2**28
+"""Decoded pictures that a split keeps in memory: all of a small set, read in every epoch."""
+
 
 def train(training: Training) -> Trained:
     """Train a timm classifier with AdamW and a one-cycle schedule, and choose its best epoch.
@@ -251,10 +254,12 @@ class _State:
 
 
 class _Pictures(Dataset):
-    """Pictures with their class indices."""
+    """Pictures with their class indices; the first ones stay in memory, up to `KEPT_BYTES`."""
 
     def __init__(self, paths: Sequence[str | Path], labels: list[int], transform: Callable):
         self.paths, self.labels, self.transform = paths, labels, transform
+        self._kept: dict[int, np.ndarray] = {}
+        self._room = KEPT_BYTES
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -263,15 +268,22 @@ class _Pictures(Dataset):
         if isinstance(index, Draw):
             with index.randomness():
                 return self[index.row]
+        picture = self._kept[index] if index in self._kept else self._read(index)
+        return self.transform(Image.fromarray(picture)), self.labels[index]
+
+    def _read(self, index: int) -> np.ndarray:
         path = self.paths[index]
         try:
-            picture = Image.fromarray(load_image(path))
+            picture = load_image(path)
         except OSError as error:
             raise UserError(
                 f"{path}: the picture can't be read any more: {error}. Make the training set "
                 f"again: {command('--forcerun mix')}"
             ) from error
-        return self.transform(picture), self.labels[index]
+        if picture.nbytes <= self._room:
+            self._kept[index] = picture
+            self._room -= picture.nbytes
+        return picture
 
 
 def _load(

@@ -18,6 +18,7 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ import pandas as pd
 
 from cia.catalog import TRAINERS, code
 from cia.errors import UserError
-from cia.files import digest_file, model_fingerprint, read_yaml, write_text, write_yaml
+from cia.files import atomic_path, digest_file, model_fingerprint, read_yaml, write_text, write_yaml
 from cia.remedies import command
 from cia.runtime.provenance import package_versions
 from cia.tables import read_table, write_table
@@ -40,6 +41,9 @@ RECORD = "trained.yaml"
 
 _DONE = ".trained"
 """Folder with copies of what a training left: Snakemake deletes outputs before a job runs."""
+
+_TESTED = ".tested"
+"""Folder with the test that a training's own job made, until the job of rule `test` takes it."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,9 @@ def training_of(job: Any) -> Training:
 def train(training: Training) -> Path:
     """Train, and write the best weights, trained.yaml and curves.csv into the output folder.
 
+    The weights are tested at once, for `test` to take: a process of its own would spend most of its
+    time on loading libraries that this one has loaded.
+
     A training that was killed goes on from its last checkpoint if its settings, seed and training
     set are still the same; otherwise it starts anew. One that was done is not done again.
 
@@ -213,28 +220,56 @@ def train(training: Training) -> Path:
     write_yaml(training.output / _DONE / RECORD, record)
     _restore(training)
     shutil.rmtree(training.work)
+    _keep_test(training)
     return trained.weights
 
 
 def test(training: Training) -> None:
     """Test the best weights on the real test split, and write metrics.yaml and test.csv.
 
-    metrics.yaml holds what trained.yaml says of the training, too.
+    metrics.yaml holds what trained.yaml says of the training, too. A test that the training's job
+    left of these weights and test pictures is taken, once: a test that is asked for again is made.
     """
     record = read_yaml(training.output / RECORD)
-    weights = trained_weights(training.output / RECORD)
-    tested = code(TRAINERS[training.settings["kind"]]).test(training, weights)
-    mixed = read_table(training.mix / "dataset.csv", "mixed")
+    kept = training.output / _TESTED
+    found = read_yaml(kept / "test.yaml") if (kept / "test.yaml").exists() else {"key": None}
+    if found["key"] != _test_key(training):
+        found = _keep_test(training)
     content = {name: value for name, value in record.items() if name not in ("weights", "key")}
-    content |= {
-        "n": _counts(mixed),
+    content |= {"n": _counts(read_table(training.mix / "dataset.csv", "mixed"))}
+    content |= {name: found[name] for name in ("test", "per_class", "confusion")}
+    content = {name: value for name, value in content.items() if value is not None}
+    with atomic_path(training.output / "test.csv") as partial:
+        shutil.copyfile(kept / "test.csv", partial)
+    write_yaml(training.output / "metrics.yaml", content)
+    shutil.rmtree(kept)
+
+
+def _keep_test(training: Training) -> dict:
+    """Test the best weights, and keep what is found for `test`; return it, less the predictions."""
+    key, weights = _test_key(training), trained_weights(training.output / RECORD)
+    tested = code(TRAINERS[training.settings["kind"]]).test(training, weights)
+    found = {
+        "key": key,
         "test": tested.test,
         "per_class": tested.per_class,
         "confusion": tested.confusion,
     }
-    write_table(training.output / "test.csv", tested.predictions)
-    content = {name: value for name, value in content.items() if value is not None}
-    write_yaml(training.output / "metrics.yaml", content)
+    write_table(training.output / _TESTED / "test.csv", tested.predictions)
+    write_yaml(training.output / _TESTED / "test.yaml", found)  # last: it says that both are there
+    return found
+
+
+def _test_key(training: Training) -> str:
+    """Return a digest of all that a test is a function of."""
+    same = {
+        "weights": digest_file(trained_weights(training.output / RECORD)),
+        "settings": training.settings,
+        "stage": STAGE["test"],
+        "classes": training.classes,
+        "entries": _digest_entries(training, ("test",)),
+    }
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 
 def trained_weights(record_path: str | Path) -> Path:
@@ -262,15 +297,15 @@ def _key(training: Training) -> str:
         "stage": STAGE["train"],
         "seed": training.seed,
         "classes": training.classes,
-        "entries": _digest_entries(training),
+        "entries": _digest_entries(training, ("train", "val")),
     }
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 
-def _digest_entries(training: Training) -> str:
-    """Digest the names, pictures and labels of the training and validation entries."""
+def _digest_entries(training: Training, splits: Sequence[str]) -> str:
+    """Digest the names, pictures and labels of the entries of some splits."""
     digest = hashlib.sha256()
-    for split in ("train", "val"):
+    for split in splits:
         entries = training.entries(split)
         digests: dict[str, str] = {}
         for row in entries.itertuples():
