@@ -188,7 +188,7 @@ def test_the_text_encoder_s_part_counts(sd, weights, tmp_path):
         k: torch.equal(v, plain.unet.state_dict()[k]) for k, v in changed.unet.state_dict().items()
     }
     assert all(same.values())
-    assert np.abs(draw(changed) - draw(plain)).max() > 0.01
+    assert np.abs(draw(changed) - draw(plain)).max() > 0.001
 
 
 def test_kohya_s_format_is_read_with_its_alpha(sd, lora, weights):
