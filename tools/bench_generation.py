@@ -467,10 +467,9 @@ class Ours:
         changes = {
             "load_pipeline": lambda *_: self.pipe,
             "cpu_batch": lambda *_: batch,
-            "CPU_BATCH": batch,
             "_smaller": refuse_smaller,
         }
-        with patch.multiple(drawing, create=True, **changes):
+        with patch.multiple(drawing, **changes):
             table = drawing.generate_shard(
                 rows, 0, 1, self.settings, folder / "images", batch, models=self.models
             )

@@ -388,10 +388,11 @@ def test_images_of_lcm_are_the_same_whatever_is_made_beside_them(plan, sd, lora,
 
 def test_an_image_with_lcm_equals_diffusers_own(plan, sd, lora, tmp_path):
     """As diffusers' guide to LCM-LoRA does it, one image at a time."""
-    from diffusers import LCMScheduler, StableDiffusionControlNetPipeline
+    from diffusers import ControlNetModel, LCMScheduler, StableDiffusionControlNetPipeline
 
     table = generate(plan, settings_for(sd, entry(lora), **LCM), tmp_path)
-    pipe = StableDiffusionControlNetPipeline.from_pretrained(sd)
+    control = ControlNetModel.from_pretrained(sd, subfolder="controlnet")
+    pipe = StableDiffusionControlNetPipeline.from_pretrained(sd, controlnet=control)
     pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
     pipe.load_lora_weights(lora)
     for row, path in zip(plan.itertuples(), table["image"], strict=True):
