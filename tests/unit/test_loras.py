@@ -391,8 +391,9 @@ def test_an_image_with_lcm_equals_diffusers_own(plan, sd, lora, tmp_path):
     from diffusers import ControlNetModel, LCMScheduler, StableDiffusionControlNetPipeline
 
     table = generate(plan, settings_for(sd, entry(lora), **LCM), tmp_path)
-    control = ControlNetModel.from_pretrained(sd, subfolder="controlnet")
-    pipe = StableDiffusionControlNetPipeline.from_pretrained(sd, controlnet=control)
+    whole = {"dtype": torch.float32}
+    control = ControlNetModel.from_pretrained(sd, subfolder="controlnet", **whole)
+    pipe = StableDiffusionControlNetPipeline.from_pretrained(sd, controlnet=control, **whole)
     pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
     pipe.load_lora_weights(lora)
     for row, path in zip(plan.itertuples(), table["image"], strict=True):
@@ -452,7 +453,7 @@ def paint(painter, count, negative=""):
 @pytest.mark.parametrize(("guidance", "times"), [(0.0, 1), (1.0, 1), (1.5, 2)])
 def test_guidance_of_1_skips_the_second_half_of_the_batch(family, guidance, times, request):
     folder = request.getfixturevalue(family)
-    settings = settings_for(folder, guidance_scale=guidance)
+    settings = settings_for(folder, guidance_scale=guidance, scheduler="DDIMScheduler")
     pipe = load(settings)
     networks = {name: watch(getattr(pipe, name), batch_of) for name in ("unet", "controlnet")}
     paint(drawing.Painter(pipe, settings, "generators.x"), 3, "blue")
