@@ -8,6 +8,7 @@ rule prepare_digits:
         "logs/prepare_digits/{dataset}.log",
     benchmark:
         "benchmarks/prepare_digits/{dataset}.tsv"
+    priority: FIRST
     wildcard_constraints:
         dataset=one_of(name for name, entry in config["datasets"].items() if "prepare" in entry),
     retries: 0
