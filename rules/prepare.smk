@@ -8,9 +8,9 @@ rule prepare_digits:
         "logs/prepare_digits/{dataset}.log",
     benchmark:
         "benchmarks/prepare_digits/{dataset}.tsv"
-    priority: FIRST
     wildcard_constraints:
         dataset=one_of(name for name, entry in config["datasets"].items() if "prepare" in entry),
+    priority: FIRST
     retries: 0
     localrule: True
     conda:
