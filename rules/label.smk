@@ -13,7 +13,7 @@ rule label:
         "benchmarks/label/{dataset}/{split}.tsv"
     wildcard_constraints:
         dataset=one_of(WHOLE),
-    priority: 1  # a mistake in the data shows before images are made
+    priority: FIRST
     retries: 0
     localrule: True
     conda:

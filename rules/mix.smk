@@ -13,7 +13,7 @@ rule mix:
         "logs/mix/{dataset}/{generator}/{selection}/{mix}.log",
     benchmark:
         "benchmarks/mix/{dataset}/{generator}/{selection}/{mix}.tsv"
-    priority: 1  # it compares the splits
+    priority: FIRST  # it compares the splits
     conda:
         "../envs/train.yaml"
     threads: 1

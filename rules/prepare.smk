@@ -10,6 +10,7 @@ rule prepare_digits:
         "benchmarks/prepare_digits/{dataset}.tsv"
     wildcard_constraints:
         dataset=one_of(name for name, entry in config["datasets"].items() if "prepare" in entry),
+    priority: FIRST
     retries: 0
     localrule: True
     conda:

@@ -20,8 +20,10 @@ if "gpu" in workflow.global_resources:
     os.environ[COUNT] = str(workflow.global_resources["gpu"].value)
 
 
-FILLS_GAPS = -1
-"""The priority of short jobs that no long one waits for: they run where a core has nothing else."""
+# Priorities. A model that can't be had is seen before all (rule check_models, 10).
+FIRST = 2  # what shows mistakes in the data, before models are trained and images made
+LONG = 1  # begun as early as can be, so that none is left over when the others are done
+FILLS_GAPS = -1  # short, and no long job waits for it: runs where a core has nothing else
 
 
 def get_network_batch():

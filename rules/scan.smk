@@ -14,7 +14,7 @@ rule scan:
         "benchmarks/scan/{dataset}/{split}.tsv"
     wildcard_constraints:
         dataset=one_of(WHOLE),
-    priority: 1  # a mistake in the data shows before images are made
+    priority: FIRST
     conda:
         "../envs/metrics.yaml"
     threads: get_threads(scanned)

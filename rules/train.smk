@@ -11,6 +11,7 @@ rule train:
         f"logs/train/{ARM}.log",
     benchmark:
         f"benchmarks/train/{ARM}.tsv"
+    priority: LONG
     conda:
         "../envs/train.yaml"
     threads: 1

@@ -13,6 +13,11 @@ from project import ROOT, Project
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
+# Before numeric libraries are loaded. The processes of pytest-xdist are as many as the cores: with
+# more threads than that, libraries spend most of the time waiting for each other in busy loops.
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 from cia.generation.rounding import steady_rounding  # noqa: E402
 from cia.quiet_ultralytics import copy_fonts  # noqa: E402
 
