@@ -18,7 +18,7 @@ NARROW = 30
 _START_MINUTES = 20.0
 """Starting Python, loading models from a busy file system."""
 
-_MANY = 5000
+_MANY = 1000
 """Pictures of a job that is worth a second core: some seconds in the quickest rules."""
 
 _SECONDS_PER_STEP_MEGAPIXEL = 1.0
