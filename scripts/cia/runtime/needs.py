@@ -19,7 +19,7 @@ _START_MINUTES = 20.0
 """Starting Python, loading models from a busy file system."""
 
 _MANY = 1000
-"""Pictures of a job that is worth a second core: some seconds in the quickest rules."""
+"""Pictures of a job that is worth a second core: seconds of work, where they are photographs."""
 
 _SECONDS_PER_STEP_MEGAPIXEL = 1.0
 """Denoising on a slow GPU (T4): 0.9 for SD1.5 with a ControlNet, 1.9 for SDXL."""
