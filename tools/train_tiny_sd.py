@@ -3,10 +3,10 @@
 Usage: train_tiny_sd.py [--work FOLDER] [--output FOLDER] [--scenes N] [--vae-steps N] [--steps N]
 
 Its pictures are scenes of `cia.digits`, whose handwriting is from the pool `generator` alone: no
-scan of a demo dataset is among them. Three steps: an autoencoder, which learns scenes in any colors;
-the latents of all scenes in the named colors; then UNet, text encoder and ControlNet together on
-those. Interrupted, it goes on from its last checkpoint in the work folder. At the end it writes the
-pipeline, most of it in half precision, and loads it again to see that it paints.
+scan of a demo dataset is among them. Three steps: an autoencoder, which learns scenes in any
+colors; the latents of all scenes in the named colors; then UNet, text encoder and ControlNet
+together on those. Interrupted, it goes on from its last checkpoint in the work folder. At the end it
+writes the pipeline, most of it in half precision, and loads it again to see that it paints.
 """
 
 import argparse
@@ -269,7 +269,7 @@ def train_autoencoder(vae, images: np.ndarray, colored: np.ndarray, options) -> 
         loss = error.abs().mean() + error.square().mean() + 1e-3 * divergence
         take_step(optimizer, schedule, loss, list(vae.parameters()))
         if (step + 1) % 100 == 0:
-            off = error.abs().mean((1, 2, 3)) * 127.5
+            off = error.detach().abs().mean((1, 2, 3)) * 127.5
             psnr = -10 * math.log10(error.square().mean().item() / 4)
             pace = (time.time() - start) / (step + 1)
             logger.info(
@@ -343,8 +343,11 @@ def train_diffusion(models, latents, edges, ids, empty, options, rng: np.random.
         parts[name].to(memory_format=torch.channels_last)
     start, smooth = time.time(), None
     for step in range(first, options.steps):
-        batch = draw_batch(latents, edges, ids, empty, options.batch, rng)
-        loss = diffusion_loss(parts, *batch, scale=models["vae"].config.scaling_factor)
+        sample, maps, chosen = draw_batch(latents, edges, options.batch, rng)
+        dropped = torch.rand(options.batch, 1) < 0.1
+        tokens = torch.where(dropped, empty[None], ids[chosen])
+        scale = models["vae"].config.scaling_factor
+        loss = diffusion_loss(parts, sample * scale, maps, tokens)
         take_step(optimizer, schedule, loss, weights)
         update_average(average, parts, min(0.999, (1 + step) / (10 + step)))
         smooth = loss.item() if smooth is None else 0.98 * smooth + 0.02 * loss.item()
@@ -367,25 +370,22 @@ def resume(state: dict, path: Path) -> int:
     return saved["step"]
 
 
-def draw_batch(latents, edges, ids, empty, size: int, rng: np.random.Generator) -> tuple:
-    """Return unscaled latents (B, 4, 16, 16), maps (B, 3, 64, 64) in [0, 1] and token ids."""
+def draw_batch(latents, edges, size: int, rng: np.random.Generator) -> tuple:
+    """Return unscaled latents (B, 4, 16, 16), maps (B, 3, 64, 64) in [0, 1] and scenes' numbers."""
     chosen = torch.from_numpy(rng.integers(0, latents.shape[1], size))
     mean, deviation = latents[0, chosen], latents[1, chosen]
     sample = (mean + deviation * torch.randn_like(mean)).contiguous(
         memory_format=torch.channels_last
     )
     maps = torch.from_numpy(edges[chosen.numpy()]).float()[:, None].div(255).expand(-1, 3, -1, -1)
-    unconditional = torch.rand(size) < 0.1
-    tokens = torch.where(unconditional[:, None], empty[None], ids[chosen])
-    return sample, maps.contiguous(memory_format=torch.channels_last), tokens
+    return sample, maps.contiguous(memory_format=torch.channels_last), chosen
 
 
-def diffusion_loss(parts, sample, maps, tokens, scale: float) -> torch.Tensor:
+def diffusion_loss(parts, sample, maps, tokens) -> torch.Tensor:
     """Return the mean squared error of the predicted velocity at random times."""
     from diffusers import DDPMScheduler
 
     schedule = DDPMScheduler(**NOISE)
-    sample = sample * scale
     times = torch.randint(0, NOISE["num_train_timesteps"], (len(sample),))
     noise = torch.randn_like(sample)
     noisy = schedule.add_noise(sample, noise, times)
