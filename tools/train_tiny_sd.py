@@ -5,8 +5,8 @@ Usage: train_tiny_sd.py [--work FOLDER] [--output FOLDER] [--scenes N] [--vae-st
 Its pictures are scenes of `cia.digits`, whose handwriting is from the pool `generator` alone: no
 scan of a demo dataset is among them. Three steps: an autoencoder, which learns scenes in any
 colors; the latents of all scenes in the named colors; then UNet, text encoder and ControlNet
-together on those. Interrupted, it goes on from its last checkpoint in the work folder. At the end it
-writes the pipeline, most of it in half precision, and loads it again to see that it paints.
+together on those. Interrupted, it goes on from its last checkpoint in the work folder. At the end
+it writes the pipeline, most of it in half precision, and loads it again to see that it paints.
 """
 
 import argparse
