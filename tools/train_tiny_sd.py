@@ -3,10 +3,10 @@
 Usage: train_tiny_sd.py [--work FOLDER] [--output FOLDER] [--scenes N] [--vae-steps N] [--steps N]
 
 Its pictures are scenes of `cia.digits`, whose handwriting is from the pool `generator` alone: no
-scan of a demo dataset is among them. Three steps: an autoencoder; the latents of all scenes; then
-UNet, text encoder and ControlNet together. Interrupted, it goes on from its last checkpoint in the
-work folder. At the end it writes the pipeline, most of it in half precision, and loads it again to
-see that it paints.
+scan of a demo dataset is among them. Three steps: an autoencoder, which learns scenes in any
+colors; the latents of all scenes in the named colors; then UNet, text encoder and ControlNet
+together on those. Interrupted, it goes on from its last checkpoint in the work folder. At the end
+it writes the pipeline, most of it in half precision, and loads it again to see that it paints.
 """
 
 import argparse
@@ -47,6 +47,15 @@ OTHER_SCHEDULERS = {"clip_sample": False, "set_alpha_to_one": False, "skip_prk_s
 """What schedulers made from the saved one's settings are to know, as in SD 1.5: DDIM clips latents
 to [-1, 1] if it is not told otherwise."""
 
+UNSEEN = {
+    "chalk on a blackboard": ((38, 58, 48), (236, 236, 226)),
+    "brown ink on parchment": ((226, 205, 160), (92, 58, 28)),
+}
+"""Colors of paper and ink (RGB) that no training picture has: check_model.py paints with them."""
+
+UNSEEN_REACH = 24
+"""Distance in RGB, in levels, that training keeps from the paper and from the ink of `UNSEEN`."""
+
 logger = logging.getLogger("train_tiny_sd")
 
 
@@ -63,7 +72,7 @@ def main() -> None:
     for name, model in models.items():
         millions = sum(weights.numel() for weights in model.parameters()) / 1e6
         logger.info("%s: %.2f million parameters", name, millions)
-    train_autoencoder(models["vae"], images, options, rng)
+    train_autoencoder(models["vae"], images, make_colored(options.work, options.scenes), options)
     latents = encode(models["vae"], images, options)
     ids = tokenize(tokenizer, captions)
     train_diffusion(models, latents, edges, ids, tokenize(tokenizer, [""])[0], options, rng)
@@ -76,7 +85,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "tiny-sd")
     parser.add_argument("--output", type=Path, default=ROOT / "resources" / "tiny-sd")
     parser.add_argument("--scenes", type=int, default=20000)
-    parser.add_argument("--vae-steps", type=int, default=1200)
+    parser.add_argument("--vae-steps", type=int, default=5000)
     parser.add_argument("--steps", type=int, default=2700)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -116,6 +125,43 @@ def make_scenes(work: Path, count: int) -> tuple[np.ndarray, np.ndarray, list[st
     arrays = np.load(path)
     logger.info("%d scenes", count)
     return arrays["images"], arrays["edges"], arrays["captions"].tolist()
+
+
+def make_colored(work: Path, count: int) -> np.ndarray:
+    """Draw scenes in random colors, far from those of `UNSEEN`: uint8 (N, 64, 64, 3)."""
+    path = work / f"colored-{count}.npy"
+    if not path.exists():
+        scans = pool("generator")
+        images = np.stack([draw_colored(number, scans) for number in range(count)])
+        partial = path.with_suffix(".partial.npy")
+        np.save(partial, images)
+        partial.replace(path)
+    return np.load(path)
+
+
+def draw_colored(number: int, scans: tuple[int, ...]) -> np.ndarray:
+    """Draw one scene in a random paper and three random inks, uint8 (64, 64, 3)."""
+    rng = scene_rng("tiny-sd-colored", number)
+    papers, inks = zip(*UNSEEN.values(), strict=True)
+    palette = {
+        "papers": {"any": draw_color(rng, papers)},
+        "inks": {str(index): draw_color(rng, inks) for index in range(3)},
+    }
+    return draw_scene(rng, scans, **palette).image
+
+
+def draw_color(rng: np.random.Generator, avoided: tuple) -> tuple:
+    """Draw an RGB color that is not within `UNSEEN_REACH` of those avoided.
+
+    Half of them are tinted grays: with colors from the whole cube alone, light ink on dark paper is
+    so rare that the autoencoder returned it at half its contrast.
+    """
+    while True:
+        color = rng.uniform(0, 255, 3)
+        if rng.random() < 0.5:
+            color = np.clip(color[0] + rng.normal(0, 30, 3), 0, 255)
+        if np.linalg.norm(np.array(avoided) - color, axis=1).min() > UNSEEN_REACH:
+            return tuple(color)
 
 
 def make_tokenizer():
@@ -205,8 +251,12 @@ def make_models(tokenizer) -> torch.nn.ModuleDict:
     return torch.nn.ModuleDict({"vae": vae, "unet": unet, "text": text, "control": control})
 
 
-def train_autoencoder(vae, images: np.ndarray, options, rng: np.random.Generator) -> None:
-    """Train the autoencoder on L1, MSE and a slight pull of the latents to a unit normal."""
+def train_autoencoder(vae, images: np.ndarray, colored: np.ndarray, options) -> None:
+    """Train the autoencoder on L1, MSE and a slight pull of the latents to a unit normal.
+
+    Three pictures of four are in random colors, so that it is as general as Stable Diffusion's:
+    one that knows the named colors alone returned chalk on a blackboard 101 levels off.
+    """
     path = options.work / "vae.pt"
     if path.exists():
         vae.load_state_dict(torch.load(path, weights_only=True))
@@ -214,18 +264,24 @@ def train_autoencoder(vae, images: np.ndarray, options, rng: np.random.Generator
     optimizer = torch.optim.AdamW(vae.parameters(), lr=1e-3, weight_decay=0)
     schedule = OneCycleLR(optimizer, 1.5e-3, total_steps=options.vae_steps, pct_start=0.1)
     vae.to(memory_format=torch.channels_last)
+    rng = np.random.default_rng(0)
     start = time.time()
     for step in range(options.vae_steps):
-        pixels = to_pixels(images[rng.integers(0, len(images), 16)])
+        named = images[rng.integers(0, len(images), 4)]
+        pixels = to_pixels(np.concatenate([named, colored[rng.integers(0, len(colored), 12)]]))
         distribution = vae.encode(pixels).latent_dist
         error = vae.decode(distribution.sample()).sample - pixels
         divergence = distribution.kl().mean() / pixels[0].numel()
         loss = error.abs().mean() + error.square().mean() + 1e-3 * divergence
         take_step(optimizer, schedule, loss, list(vae.parameters()))
         if (step + 1) % 100 == 0:
+            off = error.detach().abs().mean((1, 2, 3)) * 127.5
             psnr = -10 * math.log10(error.square().mean().item() / 4)
             pace = (time.time() - start) / (step + 1)
-            logger.info("autoencoder %d: PSNR %.1f, %.2f s/step", step + 1, psnr, pace)
+            logger.info(
+                "autoencoder %d: PSNR %.1f, named colors %.1f levels off, others %.1f, %.2f s/step",
+                *(step + 1, psnr, off[:4].mean(), off[4:].mean(), pace),
+            )
     save_whole(vae.state_dict(), path)
 
 
@@ -293,8 +349,11 @@ def train_diffusion(models, latents, edges, ids, empty, options, rng: np.random.
         parts[name].to(memory_format=torch.channels_last)
     start, smooth = time.time(), None
     for step in range(first, options.steps):
-        batch = draw_batch(latents, edges, ids, empty, options.batch, rng)
-        loss = diffusion_loss(parts, *batch, scale=models["vae"].config.scaling_factor)
+        sample, maps, chosen = draw_batch(latents, edges, options.batch, rng)
+        dropped = torch.rand(options.batch, 1) < 0.1
+        tokens = torch.where(dropped, empty[None], ids[chosen])
+        scale = models["vae"].config.scaling_factor
+        loss = diffusion_loss(parts, sample * scale, maps, tokens)
         take_step(optimizer, schedule, loss, weights)
         update_average(average, parts, min(0.999, (1 + step) / (10 + step)))
         smooth = loss.item() if smooth is None else 0.98 * smooth + 0.02 * loss.item()
@@ -317,25 +376,22 @@ def resume(state: dict, path: Path) -> int:
     return saved["step"]
 
 
-def draw_batch(latents, edges, ids, empty, size: int, rng: np.random.Generator) -> tuple:
-    """Return unscaled latents (B, 4, 16, 16), maps (B, 3, 64, 64) in [0, 1] and token ids."""
+def draw_batch(latents, edges, size: int, rng: np.random.Generator) -> tuple:
+    """Return unscaled latents (B, 4, 16, 16), maps (B, 3, 64, 64) in [0, 1] and scenes' numbers."""
     chosen = torch.from_numpy(rng.integers(0, latents.shape[1], size))
     mean, deviation = latents[0, chosen], latents[1, chosen]
     sample = (mean + deviation * torch.randn_like(mean)).contiguous(
         memory_format=torch.channels_last
     )
     maps = torch.from_numpy(edges[chosen.numpy()]).float()[:, None].div(255).expand(-1, 3, -1, -1)
-    unconditional = torch.rand(size) < 0.1
-    tokens = torch.where(unconditional[:, None], empty[None], ids[chosen])
-    return sample, maps.contiguous(memory_format=torch.channels_last), tokens
+    return sample, maps.contiguous(memory_format=torch.channels_last), chosen
 
 
-def diffusion_loss(parts, sample, maps, tokens, scale: float) -> torch.Tensor:
+def diffusion_loss(parts, sample, maps, tokens) -> torch.Tensor:
     """Return the mean squared error of the predicted velocity at random times."""
     from diffusers import DDPMScheduler
 
     schedule = DDPMScheduler(**NOISE)
-    sample = sample * scale
     times = torch.randint(0, NOISE["num_train_timesteps"], (len(sample),))
     noise = torch.randn_like(sample)
     noisy = schedule.add_noise(sample, noise, times)

@@ -160,16 +160,22 @@ def _write_scene(folder: Path, name: str, scene: Scene, kind: str) -> dict:
     return {"image": image.name, "sha256": digest_file(image)}
 
 
-def draw_scene(rng: np.random.Generator, scans: tuple[int, ...], most: int = 3) -> Scene:
+def draw_scene(
+    rng: np.random.Generator,
+    scans: tuple[int, ...],
+    most: int = 3,
+    papers: dict[str, tuple] = PAPERS,
+    inks: dict[str, tuple] = INKS,
+) -> Scene:
     """Draw a scene of one to `most` digits, whose handwriting is from the given scans."""
     images, target = _scans()
-    paper = str(rng.choice(list(PAPERS)))
-    canvas = _paper(rng, paper)
+    paper = str(rng.choice(list(papers)))
+    canvas = _paper(rng, papers[paper])
     glyphs, boxes = _layout(rng, images, scans, int(rng.integers(1, most + 1)))
     placed = []
     for (index, alpha), (left, top) in zip(glyphs, boxes, strict=True):
-        ink = str(rng.choice(list(INKS)))
-        color = np.array(INKS[ink]) + rng.normal(0, 7, 3)
+        ink = str(rng.choice(list(inks)))
+        color = np.array(inks[ink]) + rng.normal(0, 7, 3)
         height, width = alpha.shape
         area = canvas[top : top + height, left : left + width]
         area[:] = area * (1 - alpha[..., None]) + color * alpha[..., None]
@@ -185,9 +191,9 @@ def draw_scene(rng: np.random.Generator, scans: tuple[int, ...], most: int = 3) 
     )
 
 
-def _paper(rng: np.random.Generator, name: str) -> np.ndarray:
+def _paper(rng: np.random.Generator, color: tuple) -> np.ndarray:
     """Paper with a soft cloudiness and a fine grain, float (64, 64, 3)."""
-    base = np.array(PAPERS[name], dtype=np.float64) + rng.normal(0, 3, 3)
+    base = np.array(color, dtype=np.float64) + rng.normal(0, 3, 3)
     clouds = _resize(rng.normal(0, 1, (5, 5)).astype(np.float32), (SIDE, SIDE))
     grain = rng.normal(0, 1, (SIDE, SIDE))
     return base + 5.0 * clouds[..., None] + 2.0 * grain[..., None]
