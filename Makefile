@@ -66,6 +66,7 @@ check-model: $(VENV)/installed ## Measure the demo's diffusion model on 500 held
 
 train-model: $(VENV)/installed ## Train the demo's diffusion model and feature network again (hours)
 	python tools/train_tiny_sd.py
+	python tools/distill_tiny_sd.py
 	python tools/train_tiny_features.py
 
 lock: ## Choose the newest versions that requirements.in allows, and write requirements.txt

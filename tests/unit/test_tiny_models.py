@@ -12,9 +12,18 @@ from cia.digits import CLASSES, INKS, PAPERS, draw_scene, pool, scene_rng
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
-from check_model import edge_f1, ink_colors, judge, nearest_name, paint_scenes  # noqa: E402
+from check_model import (  # noqa: E402
+    FEW_STEPS,
+    GUIDED,
+    add_lora,
+    edge_f1,
+    ink_colors,
+    judge,
+    nearest_name,
+    paint_scenes,
+)
 from train_tiny_features import accuracy, draw_pictures, normalize  # noqa: E402
-from train_tiny_sd import draw_edges  # noqa: E402
+from train_tiny_sd import UNSEEN, UNSEEN_REACH, draw_color, draw_edges  # noqa: E402
 
 SD = ROOT / "resources" / "tiny-sd"
 FEATURES = ROOT / "resources" / "tiny-features"
@@ -41,7 +50,7 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def painted(pipeline, scenes):
-    return paint_scenes(pipeline, scenes, size=len(scenes))[0]
+    return paint_scenes(pipeline, scenes, GUIDED, size=len(scenes))[0]
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +208,35 @@ def test_training_ends_with_a_pipeline_and_goes_on_where_it_was(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     assert weights.read_bytes() == first
     assert load_sd(tmp_path / "model").vae.config.scaling_factor > 0
+
+
+@pytest.mark.slow
+def test_distillation_ends_with_a_lora_of_few_steps_and_goes_on_where_it_was(tmp_path, scenes):
+    command = [
+        *(sys.executable, ROOT / "tools" / "distill_tiny_sd.py", "--threads", "1"),
+        *("--scenes", "8", "--steps", "2", "--batch", "2"),
+        *("--work", tmp_path / "work", "--output", tmp_path / "lora"),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    weights = tmp_path / "lora" / "pytorch_lora_weights.safetensors"
+    first = weights.read_bytes()
+    assert len(first) <= 2e6
+    weights.unlink()
+    subprocess.run(command, check=True, capture_output=True)
+    assert weights.read_bytes() == first
+    pipeline = load_sd()
+    before = pipeline.unet.conv_in.weight.clone(), pipeline.unet.mid_block.resnets[0].conv1.weight
+    changed = before[1].clone()
+    add_lora(pipeline, tmp_path / "lora")
+    assert torch.equal(before[0], pipeline.unet.conv_in.weight)  # no layer of the LoRA
+    assert not torch.equal(changed, pipeline.unet.mid_block.resnets[0].conv1.weight)
+    images, _ = paint_scenes(pipeline, scenes[:1], FEW_STEPS, size=1)
+    assert images[0].shape == (64, 64, 3)
+
+
+def test_no_color_of_training_is_near_those_that_it_must_not_see():
+    rng = np.random.default_rng(0)
+    papers, _ = zip(*UNSEEN.values(), strict=True)
+    colors = np.array([draw_color(rng, papers) for _ in range(5000)])
+    distances = np.linalg.norm(colors[:, None] - np.array(papers), axis=2).min(1)
+    assert distances.min() > UNSEEN_REACH and distances.min() < UNSEEN_REACH + 5
