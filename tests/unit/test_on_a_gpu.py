@@ -93,7 +93,7 @@ def test_auto_takes_as_many_as_fit_and_each_image_says_so(plan, settings, tmp_pa
     caplog.set_level(logging.INFO, "cia")
     table = generate(plan, settings, tmp_path, "auto")
     chosen = noted_batch(table)
-    assert chosen == 16 and f"batch_size auto: {chosen} images of 512x512" in caplog.text
+    assert chosen == 16 and f"512x512: {chosen} images at a time" in caplog.text
     same = generate(plan, settings, tmp_path / "same", chosen)
     assert same["sha256"].tolist() == table["sha256"].tolist()
 

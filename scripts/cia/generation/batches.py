@@ -45,24 +45,30 @@ def cpu_batch(pipe: Any, width: int, height: int) -> int:
     return CPU_BATCH if parameters * latent <= _SMALL else 1
 
 
-def gpu_batch(painter: Any, row: Any, map_: Image.Image, images: int) -> int:
-    """Return how many images fit on the GPU at once, by drawing one and measuring its memory.
+def gpu_batches(
+    painter: Any, row: Any, map_: Image.Image, sizes: dict[tuple[int, int], int]
+) -> dict[tuple[int, int], int]:
+    """Return how many images of each size fit on the GPU at once.
+
+    One image of the largest size is drawn, and its memory measured; that of others is taken to be
+    as their pixels are, so that a set of many sizes costs one image more and not one for each.
 
     Parameters
     ----------
     painter : cia.generation.drawing.Painter
         On a GPU.
     row : named tuple
-        A row of a plan; its image is drawn and thrown away.
+        A row of a plan, of the largest size; its image is drawn and thrown away.
     map_ : PIL.Image.Image
         Its condition map.
-    images : int
-        How many there are to draw in all.
+    sizes : dict
+        Width and height in pixels, and how many images of that size there are to draw in all.
 
     Returns
     -------
-    int
-        A power of two; 1 where not even one fits, which drawing has an answer to.
+    dict
+        Width and height, and a power of two; 1 where not even one image fits, which drawing has an
+        answer to.
     """
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
@@ -70,16 +76,20 @@ def gpu_batch(painter: Any, row: Any, map_: Image.Image, images: int) -> int:
     try:
         painter.paint([row], [map_])
     except torch.OutOfMemoryError:
-        return 1
+        return dict.fromkeys(sizes, 1)
     each = torch.cuda.max_memory_allocated() - before
     torch.cuda.empty_cache()
     free, whole = torch.cuda.mem_get_info()
-    batch = fitting_batch(free, each, images)
     logger.info(
-        "batch_size auto: %d images of %dx%d at a time; one takes %.2f GB of %.1f free (of %.1f)",
-        *(batch, row.width, row.height, each / 1e9, free / 1e9, whole / 1e9),
+        "batch_size auto: one image of %dx%d takes %.2f GB; %.1f of %.1f GB are free",
+        *(row.width, row.height, each / 1e9, free / 1e9, whole / 1e9),
     )
-    return batch
+    batches = {}
+    for (width, height), images in sizes.items():
+        share = width * height / (row.width * row.height)
+        batches[width, height] = fitting_batch(free, round(each * share), images)
+        logger.info("%dx%d: %d images at a time", width, height, batches[width, height])
+    return batches
 
 
 def fitting_batch(free: int, each: int, images: int) -> int:

@@ -34,7 +34,7 @@ from PIL import Image
 from cia.config.few_steps import find_recipe
 from cia.errors import UserError
 from cia.files import digest_file, explain_full, is_full
-from cia.generation.batches import AUTO, cpu_batch, gpu_batch
+from cia.generation.batches import AUTO, cpu_batch, gpu_batches
 from cia.generation.loras import LoraFile, find_loras
 from cia.generation.pipelines import (
     ModelFiles,
@@ -165,7 +165,7 @@ def generate_shard(
             pipe = load_pipeline(*found, settings, key, device, loras)
             painter = Painter(pipe, settings, key)
             painter.check_sizes(missing)
-            batches = _choose_batches(painter, rows, batch_size, device)
+            batches = _choose_batches(painter, plan, batch_size, device)
             if compiled:  # after the trials of other shapes
                 compile_networks(painter.pipe)
             progress = Progress(len(rows), "images", there=there)
@@ -183,22 +183,20 @@ def generate_shard(
 
 
 def _choose_batches(
-    painter: "Painter", rows: pd.DataFrame, wanted: int | str, device: str
+    painter: "Painter", plan: pd.DataFrame, wanted: int | str, device: str
 ) -> dict[tuple[int, int], int]:
     """Return the images per call for each width and height.
 
-    Of all rows, made or not: a resumed run is to choose as the first one did.
+    The whole plan decides, so that other shards and a resumed run choose alike.
     """
-    batches = {}
-    for shape, same_size in rows.groupby(["width", "height"], sort=False):
-        if device == "cpu":
-            batches[shape] = cpu_batch(painter.pipe, *shape)
-        elif wanted == AUTO:
-            row = next(same_size.itertuples(index=False))
-            batches[shape] = gpu_batch(painter, row, _load_map(row), len(same_size))
-        else:
-            batches[shape] = int(wanted)
-    return batches
+    sizes = plan.groupby(["width", "height"], sort=False).size().to_dict()
+    if device == "cpu":
+        return {size: cpu_batch(painter.pipe, *size) for size in sizes}
+    if wanted != AUTO:
+        return dict.fromkeys(sizes, int(wanted))
+    largest = plan.loc[[(plan["width"] * plan["height"]).idxmax()]]
+    row = next(largest.itertuples(index=False))
+    return gpu_batches(painter, row, _load_map(row), sizes)
 
 
 def _paint_missing(
