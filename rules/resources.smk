@@ -23,7 +23,9 @@ if "gpu" in workflow.global_resources:
 # Priorities. A model that can't be had is seen before all (rule check_models, 10).
 FIRST = 2  # what shows mistakes in the data, before models are trained and images made
 LONG = 1  # begun as early as can be, so that none is left over when the others are done
-FILLS_GAPS = -1  # short, and no long job waits for it: runs where a core has nothing else
+# Short, and no long job waits for it: it comes after others where not all find a core. No more than
+# a hair below 0: the scheduler leaves a core empty rather than give it to a job of priority -1.
+FILLS_GAPS = -1e-6
 
 
 def get_network_batch():
@@ -188,4 +190,5 @@ def get_training_gpu(wildcards):
 
 def get_training_minutes(wildcards, input, attempt):
     images = table_rows(input.dataset, NARROW)
-    return attempt * training_minutes(images, get_entry("trainers", wildcards))
+    minutes = training_minutes(images, get_entry("trainers", wildcards))
+    return attempt * minutes + get_test_minutes(wildcards, input, attempt)  # it tests, too

@@ -39,6 +39,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from statistics import median
+from threading import Lock
 from typing import Any
 from unittest.mock import patch
 
@@ -182,7 +183,17 @@ def make_model(options: argparse.Namespace, family: str) -> None:
 
 
 def case_name(case: dict) -> str:
-    names = ("family", "side", "dtype", "networks", "steps", "guidance", "batch", "threads")
+    names = (
+        "family",
+        "side",
+        "dtype",
+        "networks",
+        "steps",
+        "guidance",
+        "batch",
+        "threads",
+        "sides",
+    )
     return " ".join(f"{name}={case[name]}" for name in names)
 
 
@@ -212,7 +223,8 @@ def run_cases(
             print(f"{name}: stopped, the time is over", flush=True)
             continue
         except subprocess.CalledProcessError as error:
-            print(f"{name}: {error.stderr[-3000:]}", flush=True)
+            killed = "killed, probably for lack of memory" if error.returncode == -9 else ""
+            print(f"{name}: {killed or error.stderr[-3000:]}", flush=True)
             failed += 1
             continue
         there[name] = {**case, **result}
@@ -582,6 +594,7 @@ class Stages:
     """Where the time of ours goes; watching makes the GPU wait at each border."""
 
     def __init__(self):
+        self._lock = Lock()
         self._spent = dict.fromkeys(("text", "decoding", "png", "painting"), 0.0)
 
     @contextmanager
@@ -623,7 +636,8 @@ class Stages:
                 return function(*arguments, **keywords)
             finally:
                 wait()
-                self._spent[stage] += time.perf_counter() - start
+                with self._lock:  # images are saved in several threads
+                    self._spent[stage] += time.perf_counter() - start
 
         return timed
 

@@ -40,7 +40,8 @@ def test_on_a_cpu_model_and_size_decide(parameters, side, wanted):
         (24 * GB, 2 * GB, 1000, 8),  # 10.8 fit into nine tenths
         (16 * GB, 2 * GB, 1000, 4),  # 8 would fill the memory to the last byte
         (24 * GB, GB // 10, 1000, 32),
-        (24 * GB, GB // 10, 3, 4),
+        (24 * GB, GB // 10, 3, 2),  # 4 would be filled up with a copy
+        (24 * GB, GB // 10, 16, 16),
         (24 * GB, GB // 10, 1, 1),
         (GB, 2 * GB, 1000, 1),
     ],

@@ -226,6 +226,18 @@ def test_negative_prompts_without_guidance_are_told(config):
     assert not list(unguided_negatives(checked(config)))
 
 
+def test_a_full_lcm_takes_guidance_as_an_input_and_negative_prompts_are_told_too(config):
+    config["prompts"]["recolored"]["negative"] = "a photo"
+    config["generators"]["tiny_canny"] |= {"model": "me/my-lcm", "few_steps": "lcm"}
+    told = [line for line in unguided_negatives(checked(config)) if "tiny_canny" in line]
+    assert told and "takes guidance as an input" in told[0]
+
+
+def test_two_kinds_in_one_generator_do_not_go_together(config):
+    told = refused(config, model="stabilityai/sdxl-turbo", lora=[LCM], few_steps="lcm")
+    assert "the model sdxl-turbo and the LoRA lcm-lora-sdv1-5 don't go together" in told
+
+
 def test_the_entries_of_the_docs_are_ready_to_use(config):
     text = (ROOT / "docs/gpu.md").read_text().partition("## Few-step models")[2]
     block = text.partition("    generators:\n")[2].partition("\n\n")[0]

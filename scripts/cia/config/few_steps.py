@@ -130,7 +130,8 @@ def _lightning(loras: list[dict]) -> Recipe:
     made_for = tuple(int(match[1]) for match in found[:1]) or (2, 4, 8)
     name = found[0][0] if found else "SDXL-Lightning"
     usual = 4 if 4 in made_for else made_for[0]
-    return Recipe(name, ("EulerDiscreteScheduler",), made_for, usual, scheduler_config=_TRAILING)
+    config = {**_TRAILING, **({"prediction_type": "sample"} if usual == 1 else {})}
+    return Recipe(name, ("EulerDiscreteScheduler",), made_for, usual, scheduler_config=config)
 
 
 def _hyper_sd(loras: list[dict]) -> Recipe:
@@ -173,8 +174,11 @@ def few_step_errors(config: dict) -> Iterator[str]:
 
 
 def _errors(key: str, entry: dict) -> Iterator[str]:
-    kind = entry["few_steps"]
-    for source, known in _known_kinds(entry):
+    kind, found = entry["few_steps"], dict(map(reversed, _known_kinds(entry)))
+    if len(found) > 1:
+        yield f"{key}.lora: {' and '.join(found.values())} don't go together; take one of them"
+        return
+    for known, source in found.items():
         if known != kind:
             yield (
                 f"{key}.few_steps: {kind or 'null'} does not fit {source}; set `few_steps: {known}`"
@@ -273,8 +277,11 @@ def unguided_negatives(config: dict) -> Iterator[str]:
     """Yield a sentence for each generator whose negative prompts have no effect."""
     for name, entry in config["generators"].items():
         prompts = config["prompts"][entry["prompts"]]
-        if entry["guidance_scale"] <= 1 and prompts.get("negative"):
-            yield (
-                f"generators.{name}: the negative prompt of prompts.{entry['prompts']} has no "
-                f"effect at guidance_scale {entry['guidance_scale']:g} (no guidance)"
-            )
+        if not prompts.get("negative"):
+            continue
+        guidance = entry["guidance_scale"]
+        none = f"generators.{name}: the negative prompt of prompts.{entry['prompts']} has no effect"
+        if guidance <= 1:
+            yield f"{none} at guidance_scale {guidance:g} (no guidance)"
+        elif entry["few_steps"] == "lcm" and guidance >= GUIDED_LCM[0]:
+            yield f"{none}, since a latent consistency model takes guidance as an input"

@@ -164,8 +164,8 @@ def generate_shard(
             found, loras = models[:2], models.loras
             pipe = load_pipeline(*found, settings, key, device, loras)
             painter = Painter(pipe, settings, key)
-            painter.check_sizes(missing)
-            batches = _choose_batches(painter, plan, batch_size, device)
+            painter.check_sizes(plan)
+            batches = _choose_batches(painter, plan, shards, batch_size, device)
             if compiled:  # after the trials of other shapes
                 compile_networks(painter.pipe)
             progress = Progress(len(rows), "images", there=there)
@@ -183,20 +183,22 @@ def generate_shard(
 
 
 def _choose_batches(
-    painter: "Painter", plan: pd.DataFrame, wanted: int | str, device: str
+    painter: "Painter", plan: pd.DataFrame, shards: int, wanted: int | str, device: str
 ) -> dict[tuple[int, int], int]:
     """Return the images per call for each width and height.
 
-    The whole plan decides, so that other shards and a resumed run choose alike.
+    The plan and its fullest shard decide, so that other shards and a resumed run choose alike.
     """
-    sizes = plan.groupby(["width", "height"], sort=False).size().to_dict()
+    shape = ["width", "height"]
+    sizes = list(plan.groupby(shape, sort=False).groups)
     if device == "cpu":
         return {size: cpu_batch(painter.pipe, *size) for size in sizes}
     if wanted != AUTO:
         return dict.fromkeys(sizes, int(wanted))
-    largest = plan.loc[[(plan["width"] * plan["height"]).idxmax()]]
-    row = next(largest.itertuples(index=False))
-    return gpu_batches(painter, row, _load_map(row), sizes)
+    counts = plan.groupby([*shape, shard_of(plan["id"], shards)]).size().groupby(shape).max()
+    firsts = plan.drop_duplicates(shape).itertuples(index=False)
+    trials = [(row, int(counts[row.width, row.height])) for row in firsts]
+    return gpu_batches(painter, trials, _load_map)
 
 
 def _paint_missing(

@@ -220,7 +220,10 @@ def train(training: Training) -> Path:
     write_yaml(training.output / _DONE / RECORD, record)
     _restore(training)
     shutil.rmtree(training.work)
-    _keep_test(training)
+    try:
+        _keep_test(training)
+    except Exception as error:  # the training is done; rule test says what is wrong with the test
+        logger.warning("The weights could not be tested here (%s); rule test tries again", error)
     return trained.weights
 
 
@@ -248,6 +251,7 @@ def test(training: Training) -> None:
 def _keep_test(training: Training) -> dict:
     """Test the best weights, and keep what is found for `test`; return it, less the predictions."""
     key, weights = _test_key(training), trained_weights(training.output / RECORD)
+    shutil.rmtree(training.output / _TESTED, ignore_errors=True)
     tested = code(TRAINERS[training.settings["kind"]]).test(training, weights)
     found = {
         "key": key,
