@@ -202,6 +202,22 @@ def test_the_job_that_trains_tests_too_and_what_it_found_is_taken_once(tmp_path,
     assert (after_training, asked_again) == (1, 2) and first == second
 
 
+def test_what_the_test_leaves_in_the_work_folder_goes_with_it(tmp_path, monkeypatch):
+    """ultralytics writes its settings again into the folder that its first import was told of."""
+    job, tested = training(tmp_path, TIMM, make_mix(tmp_path, "classification")), classifier.test
+
+    def littering(*of):
+        (job.work / "config").mkdir(parents=True, exist_ok=True)
+        return tested(*of)
+
+    monkeypatch.setattr(classifier, "test", littering)
+    train(job)
+    assert not job.work.exists()
+    (job.work / "config").mkdir(parents=True)  # as a job leaves it that is killed in its test
+    train(job)
+    assert not job.work.exists()
+
+
 def test_a_label_that_is_mended_before_the_test_is_the_one_that_counts(tmp_path):
     job = training(tmp_path, TIMM, make_mix(tmp_path, "classification"))
     train(job)

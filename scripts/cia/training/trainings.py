@@ -196,6 +196,7 @@ def train(training: Training) -> Path:
             "again all the same, delete it.",
             weights,
         )
+        shutil.rmtree(training.work, ignore_errors=True)  # of a job that was killed in its test
         return weights
     trainer = TRAINERS[training.settings["kind"]]
     _claim_work(training, key)
@@ -219,11 +220,11 @@ def train(training: Training) -> Path:
     write_table(training.output / _DONE / "curves.csv", trained.curves)
     write_yaml(training.output / _DONE / RECORD, record)
     _restore(training)
-    shutil.rmtree(training.work)
     try:
         _keep_test(training)
     except Exception as error:  # the training is done; rule test says what is wrong with the test
         logger.warning("The weights could not be tested here (%s); rule test tries again", error)
+    shutil.rmtree(training.work)
     return trained.weights
 
 
