@@ -118,7 +118,7 @@ def test_other_schedulers_paint_as_well(pipeline, scenes, scheduler):
     other = getattr(diffusers, scheduler).from_config(pipeline.scheduler.config)
     swapped = type(pipeline)(**{**pipeline.components, "scheduler": other})
     swapped.set_progress_bar_config(disable=True)
-    images = paint_scenes(swapped, scenes[:4], size=4)[0]
+    images = paint_scenes(swapped, scenes[:4], GUIDED, size=4)[0]
     marks = judge(_PerfectReader(scenes), scenes[:4], images)
     assert marks["paper"] == 1
     assert marks["ink"] >= 0.8
@@ -154,7 +154,7 @@ def test_the_prompt_colors_the_ink(pipeline, ink):
 
 def test_a_saved_copy_paints_the_same(pipeline, scenes, painted, tmp_path):
     pipeline.save_pretrained(tmp_path)
-    again = paint_scenes(load_sd(tmp_path), scenes, size=len(scenes))[0]
+    again = paint_scenes(load_sd(tmp_path), scenes, GUIDED, size=len(scenes))[0]
     for one, other in zip(painted, again, strict=True):
         np.testing.assert_array_equal(one, other)
 
