@@ -24,7 +24,7 @@ from train_tiny_sd import (
     encode,
     make_scenes,
     resume,
-    save_whole,
+    save_checkpoint,
     take_step,
     tokenize,
 )
@@ -139,8 +139,7 @@ def train(pipeline, weights, latents, edges, texts, options) -> None:
             pace = (time.time() - start) / (step + 1 - first)
             logger.info("LoRA %d: loss %.4f, %.2f s/step", step + 1, smooth, pace)
         if (step + 1) % 250 == 0 or step + 1 == options.steps:
-            saved = {name: item.state_dict() for name, item in state.items()}
-            save_whole({**saved, "step": step + 1}, options.work / "checkpoint.pt")
+            save_checkpoint(state, step + 1, options.work / "checkpoint.pt")
 
 
 def consistency_loss(pipeline, sample, maps, text, empty) -> torch.Tensor:

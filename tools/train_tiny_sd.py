@@ -263,10 +263,12 @@ def train_autoencoder(vae, images: np.ndarray, colored: np.ndarray, options) -> 
         return
     optimizer = torch.optim.AdamW(vae.parameters(), lr=1e-3, weight_decay=0)
     schedule = OneCycleLR(optimizer, 1.5e-3, total_steps=options.vae_steps, pct_start=0.1)
+    state = {"vae": vae, "opt": optimizer, "sched": schedule}
+    first = resume(state, options.work / "vae-checkpoint.pt")
     vae.to(memory_format=torch.channels_last)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(first)
     start = time.time()
-    for step in range(options.vae_steps):
+    for step in range(first, options.vae_steps):
         named = images[rng.integers(0, len(images), 4)]
         pixels = to_pixels(np.concatenate([named, colored[rng.integers(0, len(colored), 12)]]))
         distribution = vae.encode(pixels).latent_dist
@@ -277,11 +279,13 @@ def train_autoencoder(vae, images: np.ndarray, colored: np.ndarray, options) -> 
         if (step + 1) % 100 == 0:
             off = error.detach().abs().mean((1, 2, 3)) * 127.5
             psnr = -10 * math.log10(error.square().mean().item() / 4)
-            pace = (time.time() - start) / (step + 1)
+            pace = (time.time() - start) / (step + 1 - first)
             logger.info(
                 "autoencoder %d: PSNR %.1f, named colors %.1f levels off, others %.1f, %.2f s/step",
                 *(step + 1, psnr, off[:4].mean(), off[4:].mean(), pace),
             )
+        if (step + 1) % 500 == 0:
+            save_checkpoint(state, step + 1, options.work / "vae-checkpoint.pt")
     save_whole(vae.state_dict(), path)
 
 
@@ -361,9 +365,12 @@ def train_diffusion(models, latents, edges, ids, empty, options, rng: np.random.
             pace = (time.time() - start) / (step + 1 - first)
             logger.info("diffusion %d: loss %.4f, %.2f s/step", step + 1, smooth, pace)
         if (step + 1) % 500 == 0 or step + 1 == options.steps:
-            saved = {name: item.state_dict() for name, item in state.items()}
-            save_whole({**saved, "step": step + 1}, options.work / "checkpoint.pt")
+            save_checkpoint(state, step + 1, options.work / "checkpoint.pt")
     parts.load_state_dict(average.state_dict())
+
+
+def save_checkpoint(state: dict, step: int, path: Path) -> None:
+    save_whole({**{name: item.state_dict() for name, item in state.items()}, "step": step}, path)
 
 
 def resume(state: dict, path: Path) -> int:
