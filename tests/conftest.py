@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from functools import cache
 
 import PIL.Image
 import pytest
@@ -80,6 +81,18 @@ def process_as_it_was():
     os.environ.update(environment)
     if torch:
         torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory):
+    """A function from a family to the folder of its small random model, made once.
+
+    Tests that change a model take a copy.
+    """
+    sys.path.insert(0, str(ROOT / "tools"))
+    from random_model import save_random_model
+
+    return cache(lambda family: save_random_model(family, tmp_path_factory.mktemp(family), True))
 
 
 @pytest.fixture

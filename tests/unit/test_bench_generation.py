@@ -10,14 +10,13 @@ torch = pytest.importorskip("torch")
 
 sys.path.insert(0, str(ROOT / "tools"))
 import bench_generation as bench  # noqa: E402
-from random_model import save_random_model  # noqa: E402
 
 from cia.generation import drawing  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return save_random_model("sd15", tmp_path_factory.mktemp("sd15"), small=True)
+def model(small_model):
+    return small_model("sd15")
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,6 @@ from conftest import ROOT
 
 torch = pytest.importorskip("torch")
 
-sys.path.insert(0, str(ROOT / "tools"))
-from random_model import save_random_model  # noqa: E402
-
 from cia.generation.checking import check_generator  # noqa: E402
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -36,23 +33,23 @@ def check(settings, size=(64, 64)):
 
 
 @pytest.fixture(scope="module")
-def sd(tmp_path_factory):
-    return save_random_model("sd15", tmp_path_factory.mktemp("sd"), small=True)
+def sd(small_model):
+    return small_model("sd15")
 
 
 @pytest.fixture(scope="module")
-def sdxl(tmp_path_factory):
-    return save_random_model("sdxl", tmp_path_factory.mktemp("sdxl"), small=True)
+def sdxl(small_model):
+    return small_model("sdxl")
 
 
 @pytest.fixture(scope="module")
-def sd35(tmp_path_factory):
-    return save_random_model("sd35-medium", tmp_path_factory.mktemp("sd35"), small=True)
+def sd35(small_model):
+    return small_model("sd35-medium")
 
 
 @pytest.fixture(scope="module")
-def flux(tmp_path_factory):
-    return save_random_model("flux", tmp_path_factory.mktemp("flux"), small=True)
+def flux(small_model):
+    return small_model("flux")
 
 
 @pytest.fixture

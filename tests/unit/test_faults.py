@@ -27,12 +27,10 @@ from cia.images import save_png
 from cia.runtime import jobs
 from cia.tables import write_table
 from conftest import ROOT
+from drawing_inputs import generator_settings
 
 torch = pytest.importorskip("torch")
 import safetensors.torch  # noqa: E402
-
-sys.path.insert(0, str(ROOT / "tools"))
-from random_model import save_random_model  # noqa: E402
 
 from cia.generation import batches, drawing  # noqa: E402
 
@@ -61,30 +59,9 @@ generate_shard(
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small lose time to a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    folder = str(save_random_model("sd15", tmp_path_factory.mktemp("sd"), small=True))
-    return {
-        "model": folder,
-        "controlnet": folder,
-        "controlnet_subfolder": "controlnet",
-        "scheduler": "UniPCMultistepScheduler",
-        "steps": 8,
-        "guidance_scale": 3.0,
-        "conditioning_scale": 1.0,
-        "control_guidance_start": 0.0,
-        "control_guidance_end": 1.0,
-        "dtype": "auto",
-    }
+def settings(small_model):
+    return generator_settings(small_model("sd15"), steps=8)
 
 
 @pytest.fixture(scope="module")

@@ -22,52 +22,27 @@ from cia.errors import UserError
 from cia.files import digest_file
 from cia.images import load_image, save_png
 from conftest import ROOT
+from drawing_inputs import generator_settings
 
 torch = pytest.importorskip("torch")
 
-sys.path.insert(0, str(ROOT / "tools"))
-from random_model import save_random_model  # noqa: E402
-
 from cia.generation import batches, drawing, pipelines  # noqa: E402
 
-SETTINGS = {
-    "model_revision": None,
-    "controlnet_subfolder": "controlnet",
-    "controlnet_revision": None,
-    "scheduler": "UniPCMultistepScheduler",
-    "steps": 2,
-    "guidance_scale": 3.0,
-    "conditioning_scale": 1.0,
-    "control_guidance_start": 0.0,
-    "control_guidance_end": 1.0,
-    "dtype": "auto",
-}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small lose time to a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(scope="module")
+def sd(small_model):
+    return generator_settings(small_model("sd15"))
 
 
 @pytest.fixture(scope="module")
-def sd(tmp_path_factory):
-    return settings_for(save_random_model("sd15", tmp_path_factory.mktemp("sd"), small=True))
-
-
-@pytest.fixture(scope="module")
-def sdxl(tmp_path_factory):
-    return settings_for(save_random_model("sdxl", tmp_path_factory.mktemp("sdxl"), small=True))
+def sdxl(small_model):
+    return generator_settings(small_model("sdxl"))
 
 
 @pytest.fixture(scope="module", params=["sd35-medium", "flux"])
-def transformer(request, tmp_path_factory):
+def transformer(request, small_model):
     """A model whose denoising network is a transformer, with its own scheduler."""
-    folder = tmp_path_factory.mktemp(request.param)
-    return settings_for(save_random_model(request.param, folder, small=True), scheduler=None)
+    return generator_settings(small_model(request.param), scheduler=None)
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +71,6 @@ def plan(tmp_path_factory):
             }
         )
     return pd.DataFrame(rows)
-
-
-def settings_for(folder, **changes):
-    return {**SETTINGS, "model": str(folder), "controlnet": str(folder), **changes}
 
 
 def generate(plan, settings, folder, shard=0, shards=1, batch_size=4):
@@ -376,13 +347,13 @@ def test_what_the_key_depends_on(plan, sd, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(sd["model"], moved)
     (moved / "README.md").write_text("a card")
-    assert keys(settings_for(moved)) == base
+    assert keys(generator_settings(moved)) == base
     for part in ("unet/diffusion_pytorch_model.safetensors", "controlnet/config.json"):
         changed = tmp_path / part.split("/")[0]
         shutil.copytree(moved, changed)
         with open(changed / part, "ab") as file:
             file.write(b" ")
-        assert not set(keys(settings_for(changed))) & set(base), part
+        assert not set(keys(generator_settings(changed))) & set(base), part
 
 
 def test_compiled_networks_make_images_of_their_own(plan, sd, made, tmp_path, monkeypatch):
@@ -472,7 +443,7 @@ def test_nan_and_infinity_are_an_error(plan, sd, tmp_path):
     with pytest.raises(
         UserError, match=r"0_v000: .* NaN or infinity (.|\n)* set generators.x.dtype to bfloat16"
     ):
-        generate(plan[:1], settings_for(folder), tmp_path / "images", batch_size=2)
+        generate(plan[:1], generator_settings(folder), tmp_path / "images", batch_size=2)
     assert not list((tmp_path / "images").iterdir())
 
 
@@ -512,7 +483,7 @@ def test_weights_that_would_be_unpickled_are_refused(plan, sd, tmp_path):
     weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(UserError, match="safetensors"):
-        generate(plan[:1], settings_for(folder), tmp_path / "images")
+        generate(plan[:1], generator_settings(folder), tmp_path / "images")
 
 
 def test_a_changed_or_missing_map_is_an_error(plan, sd, tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +12,10 @@ from PIL import Image
 
 from cia.config.model_names import missing_files
 from cia.errors import UserError
-from cia.files import digest_file
-from cia.images import load_image, read_png_text, save_png
-from conftest import ROOT
+from cia.images import load_image, read_png_text
+from drawing_inputs import generator_settings, save_plan
 
 torch = pytest.importorskip("torch")
-
-sys.path.insert(0, str(ROOT / "tools"))
-from random_model import save_random_model  # noqa: E402
 
 safetensors = pytest.importorskip("safetensors.torch")
 
@@ -31,36 +26,13 @@ FILE = "pytorch_lora_weights.safetensors"
 SIDE = 32
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small lose time to a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def entry(model, weight=1.0, file=None):
     return {"model": str(model), "file": file, "weight": weight, "revision": None}
 
 
 def settings_for(folder, *entries, **changes):
-    return {
-        "model": str(folder),
-        "model_revision": None,
-        "controlnet": str(folder),
-        "controlnet_subfolder": "controlnet",
-        "controlnet_revision": None,
-        "scheduler": None,
-        "steps": 2,
-        "guidance_scale": 3.0,
-        "conditioning_scale": 1.0,
-        "control_guidance_start": 0.0,
-        "control_guidance_end": 1.0,
-        "dtype": "float32",
-        "lora": list(entries),
-        **changes,
-    }
+    plain = {"scheduler": None, "dtype": "float32", "lora": list(entries)}
+    return generator_settings(folder, **(plain | changes))
 
 
 def load(settings):
@@ -97,13 +69,13 @@ def make_lora(pipe, folder, seed=0, alpha=4, rank=4):
 
 
 @pytest.fixture(scope="module")
-def sd(tmp_path_factory):
-    return save_random_model("sd15", tmp_path_factory.mktemp("sd"), small=True)
+def sd(small_model):
+    return small_model("sd15")
 
 
 @pytest.fixture(scope="module")
-def sdxl(tmp_path_factory):
-    return save_random_model("sdxl", tmp_path_factory.mktemp("sdxl"), small=True)
+def sdxl(small_model):
+    return small_model("sdxl")
 
 
 @pytest.fixture(scope="module")
@@ -123,26 +95,7 @@ def weights(lora, tmp_path):
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("maps")
-    rng = np.random.default_rng(0)
-    rows = []
-    for index in range(5):
-        edges = np.where(rng.random((SIDE, SIDE, 1)) > 0.8, 255, 0).astype(np.uint8)
-        path = folder / f"map{index}.png"
-        save_png(path, edges.repeat(3, axis=2))
-        rows.append(
-            {
-                "id": f"i{index}_v000",
-                "seed": index,
-                "prompt": f"a red {index}",
-                "negative_prompt": "",
-                "width": SIDE,
-                "height": SIDE,
-                "condition": path.as_posix(),
-                "condition_sha256": digest_file(path),
-            }
-        )
-    return pd.DataFrame(rows)
+    return save_plan(tmp_path_factory.mktemp("maps"), 5, SIDE)
 
 
 def generate(plan, settings, folder, shard=0, shards=1):

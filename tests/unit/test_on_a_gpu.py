@@ -4,13 +4,12 @@ import gc
 import logging
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-from cia.files import digest_file
-from cia.images import load_image, save_png
+from cia.images import load_image
 from conftest import ROOT
+from drawing_inputs import generator_settings, save_plan
 
 torch = pytest.importorskip("torch")
 
@@ -27,43 +26,12 @@ COUNT = 12
 
 @pytest.fixture(scope="module")
 def settings():
-    folder = str(ROOT / "resources" / "tiny-sd")
-    return {
-        "model": folder,
-        "controlnet": folder,
-        "controlnet_subfolder": "controlnet",
-        "scheduler": "UniPCMultistepScheduler",
-        "steps": 2,
-        "guidance_scale": 3.0,
-        "conditioning_scale": 1.0,
-        "control_guidance_start": 0.0,
-        "control_guidance_end": 1.0,
-        "dtype": "float32",
-    }
+    return generator_settings(ROOT / "resources" / "tiny-sd", dtype="float32")
 
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("maps")
-    rng = np.random.default_rng(0)
-    rows = []
-    for index in range(COUNT):
-        path = folder / f"{index}.png"
-        edges = np.where(rng.random((SIDE, SIDE, 1)) > 0.8, 255, 0).astype(np.uint8)
-        save_png(path, edges.repeat(3, axis=2))
-        rows.append(
-            {
-                "id": str(index),
-                "seed": index,
-                "prompt": f"a red {index}",
-                "negative_prompt": "",
-                "width": SIDE,
-                "height": SIDE,
-                "condition": path.as_posix(),
-                "condition_sha256": digest_file(path),
-            }
-        )
-    return pd.DataFrame(rows)
+    return save_plan(tmp_path_factory.mktemp("maps"), COUNT, SIDE)
 
 
 @pytest.fixture

@@ -161,8 +161,8 @@ def generate_shard(
         there = len(rows) - len(missing)
         logger.info("%d images to make, %d are there already", len(missing), there)
         if len(missing):
-            found, loras = models[:2], models.loras
-            pipe = load_pipeline(*found, settings, key, device, loras)
+            found = (models.model, models.controlnet)
+            pipe = load_pipeline(*found, settings, key, device, models.loras)
             painter = Painter(pipe, settings, key)
             painter.check_sizes(plan)
             batches = _choose_batches(painter, plan, shards, batch_size, device)
