@@ -409,7 +409,7 @@ def _set_mask(canvas, placed: Placed, image, interpolation, earlier) -> None:
     else:
         pixels = _moved_pixels(image, placed.warp, (0, 0, *canvas.shape[1::-1]), interpolation)
     inside = _moved_mask(placed, image.shape[:2], (0, 0, *canvas.shape[1::-1]))
-    inside = (inside & ~earlier) | placed.mask
+    inside &= placed.mask | ~earlier
     canvas[inside] = pixels[inside]
 
 
