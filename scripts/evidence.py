@@ -1,10 +1,11 @@
 """Say whether synthetic images helped, how sure that is, and how many real ones they are worth."""
 
+from cia.catalog import MAIN_METRIC
 from cia.config.references import NONE
 from cia.config.studies import set_key, training_key
 from cia.evidence.arms import join_seeds
 from cia.evidence.resampling import draw_images
-from cia.evidence.results import METRIC, TestImages, read_arm, read_truth
+from cia.evidence.results import TestImages, read_arm, read_truth
 from cia.evidence.summary import summarize_study
 from cia.files import write_yaml
 from cia.progress import track
@@ -22,7 +23,7 @@ def main(job):
         found = read_arm(task, arm, files, set_files(job, arm), test, seed)
         seeds.setdefault(arm["name"], []).append(found)
     arms = [join_seeds(found) for found in seeds.values()]
-    summary = summarize_study(arms, len(images), METRIC[task])
+    summary = summarize_study(arms, len(images), MAIN_METRIC[task])
     study = {"study": job.wildcards.study, "settings": job.params.settings, **summary}
     write_yaml(job.output.study, study | {"verdict": verdict(study)})
 

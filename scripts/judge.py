@@ -10,6 +10,7 @@ def main(job):
     from cia.judging.cases import judge_images, make_case
     from cia.training.trainings import trained_weights
 
+    settings = dict(job.params.settings)
     case = make_case(
         read_table(job.input.plan, "plan"),
         read_table(job.input.manifest, "manifest"),
@@ -20,8 +21,8 @@ def main(job):
         classes=list(job.params.classes),
         batch_size=job.resources.batch_size,
         threads=job.threads,
+        kpt_shape=settings.pop("kpt_shape", None),
     )
-    settings = dict(job.params.settings)
     if hasattr(job.input, "model"):
         settings["weights"] = trained_weights(job.input.model)
     with about(f"judges.{job.wildcards.judge}"):

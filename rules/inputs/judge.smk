@@ -33,11 +33,14 @@ def get_judge_inputs(wildcards):
 
 
 def get_judge_settings(wildcards):
-    """A judge's settings, with those of what it judges by."""
+    """A judge's settings, with those of what it judges by, and what the labels of a pose hold."""
     settings = dict(get_entry("judges", wildcards))
     needs = JUDGES[settings["kind"]].needs
     if "condition" in needs:
         settings["condition"] = config["conditions"][get_generator(wildcards)["condition"]]
     if "model" in needs:
         settings["trainer"] = config["trainers"][settings["trainer"]]
+    dataset = get_entry("datasets", wildcards)
+    if "labels" in needs and dataset["task"] == "pose":
+        settings["kpt_shape"] = dataset["kpt_shape"]
     return settings

@@ -114,10 +114,10 @@ class Judge:
 
 @dataclass(frozen=True)
 class Trainer:
-    """A downstream model to train; `task`: detection or classification."""
+    """A downstream model to train; `tasks`: those of the datasets that it can learn."""
 
     code: str
-    task: str
+    tasks: tuple[str, ...]
     gpu: bool = True
 
 
@@ -209,10 +209,18 @@ JUDGES = {
 """`kind` of the config's `judges`."""
 
 TRAINERS = {
-    "yolo": Trainer("cia.training.yolo", "detection"),
-    "timm": Trainer("cia.training.classifier", "classification"),
+    "yolo": Trainer("cia.training.yolo", ("detection", "segmentation", "pose")),
+    "timm": Trainer("cia.training.classifier", ("classification",)),
 }
 """`kind` of the config's `trainers`."""
+
+MAIN_METRIC = {
+    "detection": "mAP50-95",
+    "segmentation": "mask_mAP50-95",
+    "pose": "oks_mAP50-95",
+    "classification": "accuracy",
+}
+"""The test metric by which models are compared, by task."""
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,21 @@ _IS_OF_KIND: dict[str, Callable[[Any], bool]] = {
 _OTHER_TRAINERS = re.compile(r"rtdetr|yoloe|world")
 """Parts of ultralytics' names for models that it trains in another way than its other detectors."""
 
-_OTHER_TASKS = re.compile(r"-(seg|pose|obb|cls|sem|depth)\b")
-"""Parts of ultralytics' names for models that find no boxes."""
+_TASK = re.compile(r"-(seg|pose|obb|cls|sem|depth)\b")
+"""Parts of ultralytics' names for models of other tasks than detection."""
+
+_TASKS = {
+    "seg": "segmentation",
+    "pose": "pose",
+    "obb": "oriented boxes",
+    "cls": "classification",
+    "sem": "semantic segmentation",
+    "depth": "depth",
+}
+"""What they say."""
+
+_LEARNED = {"detection": "", "segmentation": "-seg", "pose": "-pose"}
+"""The tasks that are trained by ultralytics, with the end of its models' names for each."""
 
 
 @cache
@@ -187,9 +200,26 @@ def _detector(name: str) -> str | None:
         return f"ultralytics has no model {name!r}{suggest(name, sorted(detectors()), most=3)}"
     if _OTHER_TRAINERS.search(now):
         return f"{name!r} is not trained as other detectors are; take, say, 'yolo11n.yaml'"
-    if _OTHER_TASKS.search(now):
-        return f"{name!r} finds no boxes; take {_OTHER_TASKS.sub('', now)!r}"
+    if (task := model_task(now)) not in _LEARNED:
+        return f"{name!r} is for {task}; take {_TASK.sub('', now)!r}, or one for masks or keypoints"
     return None
+
+
+def model_task(name: str) -> str | None:
+    """Return the task that the name of one of ultralytics' models tells; None for other names."""
+    file = Path(name).name
+    published = {model for model in known("ultralytics") if re.match(r"yolo.*\.pt$", model)}
+    if file not in detectors() | published:
+        return None
+    found = _TASK.search(file)
+    return _TASKS[found[1]] if found else "detection"
+
+
+def model_for(name: str, task: str) -> str | None:
+    """Return the name of the same model of ultralytics for another task, where there is one."""
+    stem, end = os.path.splitext(_TASK.sub("", name))
+    other = f"{stem}{_LEARNED.get(task, '')}{end}"
+    return other if model_task(other) == task else None
 
 
 @cache

@@ -6,6 +6,7 @@ Light on purpose: the Snakefile imports it for every dry run.
 from collections.abc import Iterator
 
 from cia.catalog import JUDGES, TRAINERS, VARIATIONS, judge_of, score_numbers
+from cia.config.model_names import model_for, model_task
 from cia.config.studies import RANDOM, made_entries, one_replicate, sizes
 from cia.errors import suggest
 from cia.shares import count_of_ratio, count_of_share
@@ -286,14 +287,41 @@ def _mirrored_keypoints(config: dict, experiment: dict) -> Iterator[str]:
 
 def _unfit_trainers(config: dict, key: str, experiment: dict) -> Iterator[str]:
     task = config["datasets"].get(experiment["dataset"], {}).get("task")
-    fits = [kind for kind, trainer in TRAINERS.items() if trainer.task == task]
+    fits = [kind for kind, trainer in TRAINERS.items() if task in trainer.tasks]
     for name in experiment["trainers"]:
-        kind = config["trainers"].get(name, {}).get("kind")
+        trainer = config["trainers"].get(name, {})
+        kind = trainer.get("kind")
         if task and kind and kind not in fits:
             yield (
                 f"{key}: trainer {name!r} is of kind {kind!r}, but dataset "
                 f"{experiment['dataset']!r} is for {task}, which takes kind "
                 f"{' or '.join(map(repr, fits))}"
+            )
+        elif task and kind == "yolo":
+            yield from _unfit_model(key, name, trainer["model"], experiment["dataset"], task)
+            yield from _unmirrored(config, key, name, experiment["dataset"])
+
+
+def _unfit_model(key: str, trainer: str, model: str, dataset: str, task: str) -> Iterator[str]:
+    """A model of ultralytics whose name tells that it is for another task."""
+    found = model_task(model)
+    if found not in (None, task):
+        other = model_for(model, task)
+        yield (
+            f"{key}: trainer {trainer!r} has model {model!r}, which is for {found}, but dataset "
+            f"{dataset!r} is for {task}" + (f"; take {other!r}" if other else "")
+        )
+
+
+def _unmirrored(config: dict, key: str, trainer: str, dataset: str) -> Iterator[str]:
+    """Ultralytics mirrors no picture with keypoints without `flip_idx`, whatever it is told."""
+    entry, options = config["datasets"][dataset], config["trainers"][trainer]["options"]
+    for option in ("fliplr", "flipud"):
+        if entry["task"] == "pose" and not entry.get("flip_idx") and options.get(option):
+            yield (
+                f"{key}: trainer {trainer!r} has options.{option}, but dataset {dataset!r} has "
+                "keypoints, and nothing says which one each becomes in a mirror image. Give it "
+                "its `flip_idx` ([1, 0] says that the two swap), or leave the option out"
             )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cia.catalog import score_numbers
+from cia.catalog import MAIN_METRIC, score_numbers
 from cia.evidence.arms import StudyArm
 from cia.evidence.resampling import accuracy, mean_average_precision, read_predictions
 from cia.feature_files import load_features
@@ -17,9 +17,6 @@ from cia.metrics.comparing import metric_values
 from cia.scores.proximity import copy_synthetic
 from cia.shares import count_of_ratio
 from cia.tables import read_table
-
-METRIC = {"classification": "accuracy", "detection": "mAP50-95"}
-"""The metric that a study is about, by task."""
 
 
 class TestImages(NamedTuple):
@@ -74,7 +71,7 @@ def read_arm(
     Parameters
     ----------
     task : str
-        `detection` or `classification`.
+        Of the dataset.
     arm : mapping
         One of `cia.config.studies.study_arms`.
     files : mapping
@@ -89,7 +86,7 @@ def read_arm(
     """
     trained = read_yaml(files["metrics"])
     found = read_predictions(files["test"])
-    if task == "detection":
+    if task != "classification":
         tested = mean_average_precision(found, test.truth, test.images, test.weights)["mAP50-95"]
     else:
         tested = accuracy(found, test.images, test.weights)
@@ -105,7 +102,7 @@ def read_arm(
         steps=(trained["steps"],),
         scores=np.array([tested.value]),
         resampled=tested.draws[np.newaxis],
-        val=np.array([trained["val"][METRIC[task]]]),
+        val=np.array([trained["val"][MAIN_METRIC[task]]]),
         against=arm["against"],
         metrics={
             f"{name}.{key}": value

@@ -20,7 +20,7 @@ def draw_subset(
     manifest, labels : pandas.DataFrame
         Of the training split to draw from.
     task : str
-        `detection` or `classification`.
+        Of the dataset.
     dataset : str
         Its name, for messages.
     real : int

@@ -4,7 +4,7 @@ A judge, one of the `JUDGES` of `cia.catalog`, is a function of a `Case` and its
 returns a column per score.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,12 @@ class Case:
     images : pandas.DataFrame
         id, image, prompt, condition (the map's path), width, height, and label where labels count.
     task : str
-        `detection` or `classification`.
+        Of the dataset.
     classes : list of str
         Class names in index order.
     batch_size, threads : int
+    kpt_shape : sequence of int, optional
+        Of a pose: number of keypoints, and of numbers of each.
     """
 
     images: pd.DataFrame
@@ -35,6 +37,7 @@ class Case:
     classes: list[str]
     batch_size: int
     threads: int
+    kpt_shape: Sequence[int] | None = None
 
 
 def make_case(

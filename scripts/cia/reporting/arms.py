@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from cia.catalog import MAIN_METRIC
 from cia.config.references import NONE
 from cia.reporting.pages import Table, format_share
 from cia.reporting.style import (
@@ -34,8 +35,6 @@ GROUPS = {
 }
 """What an arm's training images may be, and the color of its marks."""
 _COUNTS = ("train_real", "train_synthetic", "train_classical", "test")
-_MAIN = ("mAP50-95", "accuracy")
-"""The metrics by which arms are compared, where a model has them."""
 
 
 class Mean(NamedTuple):
@@ -115,9 +114,9 @@ def arm_labels(arms: Sequence[TrainedModels]) -> list[str]:
 
 
 def main_metric(arms: Sequence[TrainedModels]) -> str:
-    """Return the metric to compare by: mAP50-95, accuracy, or the first that there is."""
+    """Return the metric to compare by: the task's main one, or the first that there is."""
     names = list(arms[0].values)
-    return next((name for name in _MAIN if name in names), names[0])
+    return next((name for name in MAIN_METRIC.values() if name in names), names[0])
 
 
 def find_baseline(arms: Sequence[TrainedModels], mixes: Sequence[str]) -> TrainedModels | None:

@@ -6,8 +6,8 @@ A trainer, one of the `TRAINERS` of `cia.catalog`, is a module with
   and keeps its work in progress in `training.work`, from where a killed training goes on;
 - `test(training: Training, weights: Path) -> Tested`;
 - `predict(weights: Path, settings: dict, reading: Reading)`: of a classification class
-  probabilities, shape (n, number of classes); of a detection per picture the objects that it finds,
-  float64, shape (objects, 5): class, cx, cy, w, h, normalized.
+  probabilities, shape (n, number of classes); of other tasks per picture a list of the objects that
+  it finds (`cia.labels.objects.Object`).
 
 A training is a function of what it is given: settings, seed, and what the training and validation
 entries show and say. One that was done before is not done again, whatever files were touched since.
@@ -46,6 +46,10 @@ _TESTED = ".tested"
 """Folder with the test that a training's own job made, until the job of rule `test` takes it."""
 
 
+_FORM = ("task", "kpt_shape", "flip_idx")
+"""Keys of a training set's data.yaml that are there where its labels are more than boxes."""
+
+
 @dataclass(frozen=True)
 class Training:
     """One model to train and to test.
@@ -80,6 +84,21 @@ class Training:
         """Return the rows of dataset.csv of one split."""
         table = read_table(self.mix / "dataset.csv", "mixed")
         return table[table["split"] == split].reset_index(drop=True)
+
+    @property
+    def form(self) -> dict:
+        """What the training set says of its labels: task, and of a pose kpt_shape and flip_idx."""
+        path = self.mix / "data.yaml"
+        if not path.exists():
+            return {"task": "classification"}
+        return {"task": "detection"} | {
+            key: value for key, value in read_yaml(path).items() if key in _FORM
+        }
+
+    @property
+    def task(self) -> str:
+        """The task of the dataset."""
+        return self.form["task"]
 
     def schedule(self) -> Schedule:
         """Return what an epoch holds, and how many there are."""
@@ -123,7 +142,8 @@ class Tested:
     predictions : pandas.DataFrame
         What the weights say about each test picture: image, label, predicted (class indices); or,
         per detected object, image, class, confidence, correct (a 0 or 1 for each IoU threshold
-        from 0.50 to 0.95: whether it counts as found there).
+        from 0.50 to 0.95: whether it counts as found there; of a segmentation by the IoU of masks,
+        of a pose by the keypoints' OKS, with correct_box by boxes beside it).
     confusion : list or None
         Confusion matrix, rows true, columns predicted.
     """
@@ -145,7 +165,7 @@ class Reading:
         Class names in index order.
     batch_size, threads : int
     confidence : float
-        Of a detection the least confidence of what counts as found.
+        Of objects the least confidence of what counts as found.
     """
 
     paths: list[str]
@@ -198,13 +218,12 @@ def train(training: Training) -> Path:
         )
         shutil.rmtree(training.work, ignore_errors=True)  # of a job that was killed in its test
         return weights
-    trainer = TRAINERS[training.settings["kind"]]
     _claim_work(training, key)
     start = time.monotonic()
-    trained = code(trainer).train(training)
+    trained = code(TRAINERS[training.settings["kind"]]).train(training)
     _require_planned_steps(training, trained)
     record = {
-        "task": trainer.task,
+        "task": training.task,
         "trainer": dict(training.settings),
         "seed": training.seed,
         "n": _counts(read_table(training.mix / "dataset.csv", "mixed")),
@@ -273,8 +292,15 @@ def _test_key(training: Training) -> str:
         "stage": STAGE["test"],
         "classes": training.classes,
         "entries": _digest_entries(training, ("test",)),
+        **_more_than_boxes(training),
     }
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+
+
+def _more_than_boxes(training: Training) -> dict:
+    """Return what labels are, where they are not boxes or classes; so other keys stay the same."""
+    plain = training.task in ("detection", "classification")
+    return {} if plain else {"form": training.form}
 
 
 def trained_weights(record_path: str | Path) -> Path:
@@ -303,6 +329,7 @@ def _key(training: Training) -> str:
         "seed": training.seed,
         "classes": training.classes,
         "entries": _digest_entries(training, ("train", "val")),
+        **_more_than_boxes(training),
     }
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 

@@ -1,12 +1,13 @@
-"""Object detectors, trained and tested by ultralytics."""
+"""Detectors of objects, of their masks or keypoints, trained and tested by ultralytics."""
 
 import io
+import logging
 import os
 import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,18 +15,51 @@ import pandas as pd
 from cia.errors import UserError
 from cia.files import atomic_path, read_yaml, write_text, write_yaml
 from cia.images import load_image
+from cia.labels.masks import trace
+from cia.labels.objects import Object
 from cia.quiet_ultralytics import copy_fonts, import_ultralytics
 from cia.training.schedule import Schedule
 from cia.training.trainings import Reading, Tested, Trained, Training
 
 _INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
 
-_COLUMNS = {
-    "metrics/mAP50(B)": "val_mAP50",
-    "metrics/mAP50-95(B)": "val_mAP50-95",
-    "metrics/precision(B)": "val_precision",
-    "metrics/recall(B)": "val_recall",
+logger = logging.getLogger("cia")
+
+
+class Measured(NamedTuple):
+    """Something by which objects count as found, and what ultralytics calls it.
+
+    Attributes
+    ----------
+    prefix : str
+        Of our metrics' names.
+    metric : str
+        Attribute of ultralytics' metrics.
+    letter : str
+        In the names of its columns.
+    stats : str
+        Of its statistics: what is true at each threshold.
+    """
+
+    prefix: str
+    metric: str
+    letter: str
+    stats: str
+
+
+_BOXES = Measured("box_", "box", "B", "tp")
+MEASURED = {
+    "detection": (_BOXES._replace(prefix=""),),
+    "segmentation": (Measured("mask_", "seg", "M", "tp_m"), _BOXES),
+    "pose": (Measured("oks_", "pose", "P", "tp_p"), _BOXES),
 }
+"""What is measured of each task, the main one first."""
+
+_TASKS = {"detect": "detection", "segment": "segmentation", "pose": "pose"}
+"""Tasks by ultralytics' names."""
+
+_WHOLE_MASKS = {"mask_ratio": 1, "overlap_mask": False}
+"""Arguments of a validation: true masks at the size of the network's input, each of them whole."""
 
 _USUAL_EPOCHS = 100
 """For so many epochs ultralytics' defaults are made that are counted in epochs."""
@@ -37,17 +71,22 @@ _OF_THE_RUN = ("data", "name", "project", "save_dir")
 def train(training: Training) -> Trained:
     """Train a YOLO model and choose its best epoch on val; of equally good ones the last.
 
+    The best is that of ultralytics' fitness, mAP50-95; of a segmentation or a pose the sum of that
+    of the masks or keypoints and that of the boxes.
+
     Returns
     -------
     Trained
-        Val metrics mAP50, mAP50-95, precision, recall. `best.pt` is in the output folder.
+        Val metrics mAP50, mAP50-95, precision, recall: of a detection; of a segmentation with
+        `mask_` and `box_` before their names, of a pose with `oks_` and `box_`. `best.pt` is in
+        the output folder.
 
     Raises
     ------
     UserError
-        If `model` is neither a model of ultralytics (`yolov8n.yaml`) nor an existing .pt file,
-        `options` has a key that another setting decides, a picture can't be used, the loss becomes
-        NaN, or a batch does not fit the GPU.
+        If `model` is neither a model of ultralytics (`yolov8n.yaml`) nor an existing .pt file, or
+        is for another task than the training set, `options` has a key that another setting
+        decides, a picture can't be used, the loss becomes NaN, or a batch does not fit the GPU.
     """
     ultralytics = _import_quietly(training.work, training.threads)
     from cia.training.yolo_trainer import load_state, refuse_caches
@@ -63,20 +102,24 @@ def train(training: Training) -> Trained:
     model = ultralytics.YOLO(weights)
     return Trained(
         weights=weights,
-        curves=_curves(io.StringIO(state["results"])),
+        curves=_curves(io.StringIO(state["results"]), training.task),
         best_epoch=state["best_epoch"],
         steps=state["steps"],
-        val=_summary(_validate(model, training, "val", training.work)),
+        val=_summary(_validate(model, training, "val", training.work), training.task),
     )
 
 
 def test(training: Training, weights: Path) -> Tested:
     """Test trained weights on the real test split.
 
+    Masks are compared pixel by pixel at the size of the network's input, each true mask whole.
+    Keypoints by their OKS, of the true box's area times 0.53, with COCO's sigmas for 17 keypoints
+    of 3 numbers, and 1 / K for any other number K.
+
     Returns
     -------
     Tested
-        Metrics mAP50, mAP50-95, precision, recall; per class AP50 and AP50-95.
+        Metrics as of `train`; per class AP50 and AP50-95, with the same words before their names.
 
     Raises
     ------
@@ -90,16 +133,18 @@ def test(training: Training, weights: Path) -> Tested:
         refuse_caches()
         model = ultralytics.YOLO(weights)
         found: list[pd.DataFrame] = []
-        model.add_callback("on_val_batch_end", lambda validator: _keep_found(validator, found))
+        model.add_callback(
+            "on_val_batch_end", lambda validator: _keep_found(validator, training.task, found)
+        )
         result = _validate(model, training, "test", Path(work))
     return Tested(
-        test=_summary(result),
-        per_class=_per_class(result, training.classes),
+        test=_summary(result, training.task),
+        per_class=_per_class(result, training.task, training.classes),
         predictions=_predictions(found[-1], training),
     )
 
 
-def predict(weights: Path, settings: dict, reading: Reading) -> list[np.ndarray]:
+def predict(weights: Path, settings: dict, reading: Reading) -> list[list[Object]]:
     """Find objects in pictures with a trained detector.
 
     Parameters
@@ -113,8 +158,8 @@ def predict(weights: Path, settings: dict, reading: Reading) -> list[np.ndarray]
 
     Returns
     -------
-    list of numpy.ndarray
-        Per picture, float64, shape (objects, 5): class, cx, cy, w, h, normalized.
+    list of list of Object
+        Per picture; with polygons of a segmentation, keypoints of a pose.
     """
     with tempfile.TemporaryDirectory() as work:
         model = _import_quietly(Path(work), reading.threads).YOLO(weights)
@@ -122,22 +167,43 @@ def predict(weights: Path, settings: dict, reading: Reading) -> list[np.ndarray]
         for path in reading.paths:
             picture = np.ascontiguousarray(load_image(path)[..., ::-1])  # ultralytics takes BGR
             result = model.predict(
-                picture, imgsz=settings["image_size"], conf=reading.confidence, verbose=False
+                picture,
+                imgsz=settings["image_size"],
+                conf=reading.confidence,
+                retina_masks=True,  # as large as the picture
+                verbose=False,
             )[0]
-            boxes = result.boxes.cpu().numpy()
-            found.append(np.column_stack([boxes.cls, boxes.xywhn]).astype(np.float64))
+            found.append(_objects(result.cpu().numpy()))
     return found
+
+
+def _objects(result: Any) -> list[Object]:
+    """Return the objects that ultralytics found in a picture; a mask of no pixel is left out."""
+    boxes = result.boxes.xyxyn.astype(np.float64)
+    indices = result.boxes.cls.astype(int).tolist()
+    objects = [
+        Object(str(index), tuple(box)) for index, box in zip(indices, boxes.tolist(), strict=True)
+    ]
+    if result.masks is not None:
+        rings = [trace(mask > 0.5) for mask in result.masks.data]
+        pairs = zip(objects, rings, strict=True)
+        return [one._replace(polygon=ring) for one, ring in pairs if ring is not None]
+    if result.keypoints is not None:
+        points = result.keypoints.xyn.astype(np.float64)
+        return [one._replace(keypoints=found) for one, found in zip(objects, points, strict=True)]
+    return objects
 
 
 def _fit(ultralytics: Any, training: Training, run: Path, state: Path) -> None:
     """Train to the end, from the beginning or from the saved state."""
-    from cia.training.yolo_trainer import ScheduledTrainer
+    from cia.training.yolo_trainer import trainer_class
 
     schedule = training.schedule()
     arguments = _arguments(training, schedule, run)
     arguments["model"] = _model_file(ultralytics, training.settings["model"], training.key)
+    _require_task(ultralytics, arguments["model"], training)
     try:
-        trainer = ScheduledTrainer(schedule, state, training.key, arguments)
+        trainer = trainer_class(training.task)(schedule, state, training.key, arguments)
     except (SyntaxError, TypeError, ValueError) as error:  # of names and values in `options`
         raise UserError(f"{training.key}.options: {_plain(error)}") from error
     trainer.train()
@@ -228,6 +294,21 @@ def _model_file(ultralytics: Any, name: str, key: str) -> str:
     )
 
 
+def _require_task(ultralytics: Any, model: str, training: Training) -> None:
+    """Check that a model is for the training set's task."""
+    if model.endswith(".pt"):
+        found = ultralytics.YOLO(model).task
+    else:
+        described = ultralytics.nn.tasks.yaml_model_load(model)
+        found = ultralytics.nn.tasks.guess_model_task(described)
+    found = _TASKS.get(found, found)
+    if found != training.task:
+        raise UserError(
+            f"{training.key}: model {training.settings['model']!r} is for {found}, but the dataset "
+            f"is for {training.task}"
+        )
+
+
 def _arguments(training: Training, schedule: Schedule, run: Path) -> dict:
     """Return the arguments of ultralytics' train; `options` may replace its preferences alone."""
     settings = training.settings
@@ -252,8 +333,20 @@ def _arguments(training: Training, schedule: Schedule, run: Path) -> dict:
         "plots": False,
         "verbose": False,
         **_counted_in_epochs(schedule, bool(settings["steps"])),
+        **_mirroring(training),
     }
     return decided | preferences | settings["options"]
+
+
+def _mirroring(training: Training) -> dict:
+    """Mirror no picture whose keypoints have no `flip_idx`, which ultralytics does as silently."""
+    if training.task != "pose" or training.form.get("flip_idx"):
+        return {}
+    logger.warning(
+        "The dataset has no `flip_idx`, so no training picture is mirrored: nothing says which "
+        "keypoint each one becomes in a mirror image."
+    )
+    return {"fliplr": 0.0, "flipud": 0.0}
 
 
 def _counted_in_epochs(schedule: Schedule, by_steps: bool) -> dict:
@@ -272,6 +365,7 @@ def _write_data(training: Training) -> Path:
     """Write a data.yaml with absolute paths, outside the mix, which others read."""
     folder = training.mix.resolve()
     content = read_yaml(training.mix / "data.yaml")
+    content.pop("task", None)  # ours
     for split in ("train", "val", "test"):
         listed = (folder / f"{split}.txt").read_text(encoding="utf-8").splitlines()
         lines = "".join(f"{(folder / image).as_posix()}\n" for image in listed)
@@ -285,6 +379,9 @@ def _write_data(training: Training) -> Path:
 def _validate(model: Any, training: Training, split: str, work: Path) -> Any:
     seen: list[int] = []
     model.add_callback("on_val_end", lambda validator: seen.append(validator.seen))
+    masks = training.task == "segmentation"
+    if masks:
+        model.add_callback("on_val_batch_start", _compare_pixels)
     result = model.val(
         data=str((training.mix / "data.yaml").resolve()),
         split=split,
@@ -296,28 +393,41 @@ def _validate(model: Any, training: Training, split: str, work: Path) -> Any:
         project=str(work.resolve()),
         name=f"val-{split}",
         exist_ok=True,
+        **(_WHOLE_MASKS if masks else {}),
     )
     if seen != [len(training.entries(split))]:
         raise UserError(
             f"{training.key}: ultralytics looked at {seen} of the {len(training.entries(split))} "
             f"pictures of {split}"
         )
-    return result.box
+    return result
 
 
-def _keep_found(validator: Any, found: list[pd.DataFrame]) -> None:
+def _compare_pixels(validator: Any) -> None:
+    """Have found masks at the size of the network's input; usually they are a quarter of it."""
+    from ultralytics.utils import ops
+
+    validator.process = ops.process_mask_native
+
+
+def _keep_found(validator: Any, task: str, found: list[pd.DataFrame]) -> None:
     """Keep what the validator holds of each picture, after its last batch: it forgets it then."""
     if validator.batch_i + 1 < len(validator.dataloader):
         return
     stats = validator.metrics.stats
     names = [str(path) for path in validator.dataloader.dataset.im_files]
+    main, *others = MEASURED[task]
+    columns = {"correct": main.stats} | {f"correct_{part.metric}": part.stats for part in others}
     parts = [
         pd.DataFrame(
             {
                 "image": names[index],
                 "class": stats["pred_cls"][index].astype(int),
                 "confidence": stats["conf"][index],
-                "correct": ["".join(map(str, row.astype(int))) for row in stats["tp"][index]],
+            }
+            | {
+                column: ["".join(map(str, row.astype(int))) for row in stats[name][index]]
+                for column, name in columns.items()
             }
         )
         for index in range(len(stats["tp"]))
@@ -335,25 +445,39 @@ def _predictions(found: pd.DataFrame, training: Training) -> pd.DataFrame:
     return found.assign(image=found["image"].map(names))
 
 
-def _summary(box: Any) -> dict:
-    return {
-        "mAP50": float(box.map50),
-        "mAP50-95": float(box.map),
-        "precision": float(box.mp),
-        "recall": float(box.mr),
-    }
+def _summary(result: Any, task: str) -> dict:
+    found = {}
+    for part in MEASURED[task]:
+        metric = getattr(result, part.metric)
+        found |= {
+            f"{part.prefix}mAP50": float(metric.map50),
+            f"{part.prefix}mAP50-95": float(metric.map),
+            f"{part.prefix}precision": float(metric.mp),
+            f"{part.prefix}recall": float(metric.mr),
+        }
+    return found
 
 
-def _per_class(box: Any, classes: list[str]) -> dict:
+def _per_class(result: Any, task: str, classes: list[str]) -> dict:
     """Return the average precisions of the classes that the split shows."""
+    metrics = {part.prefix: getattr(result, part.metric) for part in MEASURED[task]}
     return {
-        classes[int(index)]: {"AP50": float(box.ap50[row]), "AP50-95": float(box.ap[row])}
-        for row, index in enumerate(box.ap_class_index)
+        classes[int(index)]: {
+            f"{prefix}{name}": float(values[row])
+            for prefix, metric in metrics.items()
+            for name, values in {"AP50": metric.ap50, "AP50-95": metric.ap}.items()
+        }
+        for row, index in enumerate(result.box.ap_class_index)
     }
 
 
-def _curves(results: io.StringIO) -> pd.DataFrame:
+def _curves(results: io.StringIO, task: str) -> pd.DataFrame:
     table = pd.read_csv(results, skipinitialspace=True)
     losses = table[[name for name in table.columns if name.startswith("train/")]]
     curves = pd.DataFrame({"epoch": table["epoch"].astype(int), "train_loss": losses.sum(axis=1)})
-    return curves.assign(**{new: table[old] for old, new in _COLUMNS.items()})
+    columns = {
+        f"val_{part.prefix}{name}": table[f"metrics/{name}({part.letter})"]
+        for part in MEASURED[task]
+        for name in ("mAP50", "mAP50-95", "precision", "recall")
+    }
+    return curves.assign(**columns)

@@ -3,6 +3,7 @@
 Imported after `cia.quiet_ultralytics.import_ultralytics` only, which sets up the environment.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,19 @@ import torch
 from ultralytics.data import build
 from ultralytics.data import dataset as datasets
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.utils.torch_utils import unwrap_model
 
 from cia.errors import UserError
 from cia.files import atomic_path, write_text
+from cia.labels.objects import Object, parse_objects
 from cia.progress import log_epoch
 from cia.remedies import command
 from cia.training.schedule import Draw, EpochSampler, Schedule, seed_epoch
+
+_ROUNDING = 1e-6
+"""Of coordinates, as shares of the sides: ultralytics' numbers have 32 bits."""
 
 
 class CheckedDataset(datasets.YOLODataset):
@@ -52,6 +59,7 @@ class CheckedDataset(datasets.YOLODataset):
             content = super().cache_labels(path)
             kept = [text for text in content["msgs"] if "duplicate labels removed" not in text]
             reasons = [text.removeprefix(self.prefix) for text in kept]
+            reasons += self._misread(content["labels"])
         if reasons:
             listed = "\n".join(f"  {reason}" for reason in reasons[:5])
             raise UserError(
@@ -60,6 +68,22 @@ class CheckedDataset(datasets.YOLODataset):
                 f"Make the training set again: {command('--forcerun mix')}"
             )
         return content
+
+    def _misread(self, labels: list[dict]) -> list[str]:
+        """List the labels whose polygons or keypoints are others than those of their files."""
+        task = "segmentation" if self.use_segments else "pose"
+        if not (self.use_segments or self.use_keypoints):
+            return []
+        reasons = []
+        for file, label in zip(self.label_files, labels, strict=True):
+            text = Path(file).read_text(encoding="utf-8")
+            given = parse_objects(text, task, self.data.get("kpt_shape"))
+            read = label["segments"] if self.use_segments else label["keypoints"]
+            if len(read) != len(given):
+                reasons.append(f"{file}: ultralytics reads {len(read)} of {len(given)} objects")
+            elif not all(map(_is_read_as_given, given, read)):
+                reasons.append(f"{file}: ultralytics reads other points than there are")
+        return reasons
 
     def __getitem__(self, index: int | Draw) -> dict:
         """Return a picture with its labels; of a draw, augmented as it is for this draw."""
@@ -102,6 +126,18 @@ class CheckedDataset(datasets.YOLODataset):
         return self.schedule.line(start, start + count).tolist()
 
 
+def _is_read_as_given(given: Object, read: np.ndarray) -> bool:
+    """Whether ultralytics' points, (P, 2) or (K, 3), are an object's polygon or keypoints."""
+    if given.polygon is not None:
+        return read.shape == given.polygon.shape and np.allclose(
+            read, given.polygon, atol=_ROUNDING
+        )
+    points, seen = given.keypoints[:, :2], given.keypoints[:, 2:]
+    if not seen.size:
+        seen = np.where((points < 0).any(axis=1, keepdims=True), 0.0, 1.0)
+    return np.allclose(read, np.hstack([points, seen]), atol=_ROUNDING)
+
+
 def refuse_caches() -> None:
     """Keep ultralytics from writing pickled tables of labels into training sets.
 
@@ -118,8 +154,10 @@ def refuse_caches() -> None:
     build.YOLODataset = CheckedDataset
 
 
-class ScheduledTrainer(DetectionTrainer):
-    """A detection trainer whose epochs come from a schedule, and whose state is saved whole.
+class ScheduledTrainer:
+    """A trainer whose epochs come from a schedule, and whose state is saved whole.
+
+    What there is to train it gets from one of ultralytics' trainers, see `trainer_class`.
 
     Every epoch begins with random states that are a function of the seed and its number, and after
     every epoch all that the next one goes on from is saved in full precision. ultralytics' own
@@ -266,6 +304,17 @@ class ScheduledTrainer(DetectionTrainer):
         """Log an epoch; ultralytics itself writes to the console alone."""
         found = {name: round(float(value), 4) for name, value in self.metrics.items()}
         log_epoch(self.epoch + 1, self.epochs, found)
+
+
+@cache
+def trainer_class(task: str) -> type:
+    """Return the trainer of a task: a `ScheduledTrainer` of ultralytics' own."""
+    trainers = {
+        "detection": DetectionTrainer,
+        "segmentation": SegmentationTrainer,
+        "pose": PoseTrainer,
+    }
+    return type(f"Scheduled{trainers[task].__name__}", (ScheduledTrainer, trainers[task]), {})
 
 
 def load_state(path: Path, device: torch.device | str = "cpu") -> dict:
