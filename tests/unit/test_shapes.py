@@ -145,8 +145,10 @@ def test_a_warped_keypoint_is_where_its_pixels_go(seed, interpolation):
 
 def test_keypoints_that_leave_the_picture_are_not_labeled_and_hidden_ones_stay_hidden():
     keypoints = np.array([[10.0, 10.0, 2], [120.0, 50.0, 2], [30.0, 30.0, 1], [0.0, 0.0, 0]])
-    moved = keypoints_inside(keypoints, lambda points: points + (20, 5), SIZE)
+    moved = keypoints_inside(keypoints, keypoints[:, :2] + (20, 5), SIZE)
     assert moved.tolist() == [[30, 15, 2], [0, 0, 0], [50, 35, 1], [0, 0, 0]]
+    without = keypoints_inside(keypoints[:, :2], keypoints[:, :2] + (20, 5), SIZE)
+    assert without.tolist() == [[30, 15], [0, 0], [50, 35], [0, 0]]
 
 
 def test_a_mirror_image_swaps_keypoints_by_flip_idx():
@@ -160,16 +162,6 @@ def test_a_mirror_image_swaps_keypoints_by_flip_idx():
         moved, _ = moved_object(one, followed(image, one, "lines"), warp, SIZE, [1, 0, 2])
         mirrored = [[28, 12, 1], [118, 10, 2], [78, 40, 2]]
         assert moved.keypoints.tolist() == (mirrored if flip else keypoints.tolist())
-
-
-def test_an_object_that_can_t_say_that_it_lost_a_keypoint_counts_as_out_of_sight():
-    image = np.zeros((*SIZE[::-1], 3), dtype=np.uint8)
-    settings = {"flip": 0, "rotation": 0, "scale": [2, 2], "elastic": 0}
-    warp = draw_warp(np.random.default_rng(0), settings, (0, 0, *SIZE))
-    for numbers, expected in ((2, 0.0), (3, 1.0)):
-        keypoints = np.array([[4.0, 4.0, 2], [64.0, 48.0, 2]])[:, :numbers]
-        one = Object("0", (54, 38, 74, 58), keypoints=keypoints)
-        assert moved_object(one, followed(image, one, "lines"), warp, SIZE)[1] == expected
 
 
 LABELS = {
