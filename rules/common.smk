@@ -129,11 +129,15 @@ def get_task_of_source(wildcards):
     return config["datasets"][wildcards.source.split("/")[1]]["task"]
 
 
-def get_keypoints(wildcards):
+def keypoints_of(dataset):
     """What a pose's labels hold: kpt_shape, and skeleton for drawing; nothing for other tasks."""
-    entry = get_entry("datasets", wildcards)
+    entry = config["datasets"][dataset]
     keys = ("kpt_shape", "skeleton") if entry["task"] == "pose" else ()
     return {key: entry.get(key) for key in keys}
+
+
+def get_keypoints(wildcards):
+    return keypoints_of(wildcards.dataset)
 
 
 def get_generator(wildcards):

@@ -103,19 +103,35 @@ const NO_OBJECT = [""];
 
 /**
  * The classes that a label names, those whose quotas it counts for (to show no object is one of its
- * own, to have no label is none), and its boxes as left, top, width, height, and class name.
+ * own, to have no label is none), and its objects: left, top, width, height, class name and color,
+ * and the ring of a mask or the keypoints.
  */
 function parseLabel(set, label) {
   const lines = (label ?? "").split("\n").filter((line) => line.trim());
   const classes = new Set(lines.map((line) => line.split(/\s+/)[0]));
   const quotas = classes.size || label === null ? [...classes] : NO_OBJECT;
-  if (set.task !== "detection") return { classes, quotas, boxes: [] };
-  const boxes = lines.map((line) => {
-    const [name, cx, cy, width, height] = line.split(/\s+/).map(Number);
-    return { left: cx - width / 2, top: cy - height / 2, width, height, name: set.classes[name] ?? name };
-  });
-  return { classes, quotas, boxes };
+  if (set.task === "classification") return { classes, quotas, boxes: [] };
+  return { classes, quotas, boxes: lines.map((line) => parseObject(set, line)) };
 }
+
+function parseObject(set, line) {
+  const [index, ...numbers] = line.split(/\s+/).map(Number);
+  const named = { name: set.classes[index] ?? index, color: data.colors[index % data.colors.length] };
+  if (set.task === "segmentation") {
+    const ring = inGroups(numbers, 2);
+    const [xs, ys] = [0, 1].map((axis) => ring.map((point) => point[axis]));
+    const [left, top] = [Math.min(...xs), Math.min(...ys)];
+    return { ...named, left, top, width: Math.max(...xs) - left, height: Math.max(...ys) - top, ring };
+  }
+  const [cx, cy, width, height, ...rest] = numbers;
+  const box = { ...named, left: cx - width / 2, top: cy - height / 2, width, height };
+  if (set.task !== "pose") return box;
+  const keypoints = inGroups(rest, set.kpt_shape[1]);
+  return { ...box, keypoints, skeleton: set.skeleton ?? [] };
+}
+
+const inGroups = (numbers, size) =>
+  Array.from({ length: numbers.length / size }, (_, i) => numbers.slice(i * size, (i + 1) * size));
 
 const labelOf = (set, image) => set.boxes[set.label.index[image]];
 const textOf = (shared, image) => shared.values[shared.index[image]];
@@ -255,12 +271,13 @@ function sizeWithin(picture, width, height) {
 function makePicture() {
   const box = make("div", { class: "picture" }, make("img", { alt: "", draggable: "false" }));
   const svg = makeSvg("svg", { viewBox: "0 0 1 1", preserveAspectRatio: "none" });
-  svg.append(makeSvg("path", { class: "halo" }), makeSvg("path", { class: "line" }));
+  svg.append(makeSvg("g", { class: "masks" }), makeSvg("path", { class: "halo" }));
+  svg.append(makeSvg("path", { class: "line" }), makeSvg("g", { class: "keypoints" }));
   box.append(svg);
   return box;
 }
 
-/** Show a picture in an element of `makePicture`, within so many pixels, with boxes over it. */
+/** Show a picture in an element of `makePicture`, within so many pixels, with objects over it. */
 function setPicture(element, picture, boxes, width, height) {
   const [w, h] = sizeWithin(picture, width, height);
   element.style.width = `${w}px`;
@@ -270,8 +287,48 @@ function setPicture(element, picture, boxes, width, height) {
   const uri = thumbnail(picture);
   if (uri) element.firstChild.src = uri;
   else waiting = true;
-  const outline = boxes.map((b) => `M${b.left} ${b.top}h${b.width}v${b.height}h${-b.width}z`).join("");
-  for (const path of element.lastChild.children) path.setAttribute("d", outline);
+  const [masks, halo, line, keypoints] = element.querySelector("svg").children;
+  const boxed = boxes.filter((b) => !b.ring);
+  const outline = boxed.map((b) => `M${b.left} ${b.top}h${b.width}v${b.height}h${-b.width}z`).join("");
+  for (const path of [halo, line]) path.setAttribute("d", outline);
+  masks.replaceChildren(...boxes.filter((b) => b.ring).flatMap(maskPaths));
+  keypoints.replaceChildren(...boxes.filter((b) => b.keypoints).flatMap(posePaths));
+}
+
+/** A mask's filling and its outline, which leaves out bridges: they are walked there and back. */
+function maskPaths({ ring, color }) {
+  const ends = ring.map((point, i) => [point, ring[(i + 1) % ring.length]]);
+  const sides = new Set(ends.map(([from, to]) => `${from} ${to}`));
+  const outline = ends.filter(([from, to]) => !sides.has(`${to} ${from}`));
+  const filling = makeSvg("path", { class: "filling", d: `M${ring.map((p) => p.join(" ")).join("L")}z` });
+  const border = makeSvg("path", {
+    class: "border",
+    d: outline.map(([from, to]) => `M${from.join(" ")}L${to.join(" ")}`).join(""),
+  });
+  filling.style.fill = color;
+  border.style.stroke = color;
+  return [filling, border];
+}
+
+/** The skeleton's lines and the keypoints, whose dots are the round ends of lines of no length. */
+function posePaths({ keypoints, skeleton, color }) {
+  const seen = ([x, y, visibility]) => visibility ?? (x || y ? 2 : 0);
+  const bones = skeleton.filter((pair) => pair.every((i) => seen(keypoints[i])));
+  const bone = ([from, to]) => `M${keypoints[from].slice(0, 2).join(" ")}L${keypoints[to].slice(0, 2).join(" ")}`;
+  const dots = (visibility) =>
+    keypoints.filter((p) => seen(p) === visibility).map(([x, y]) => `M${x} ${y}h0`).join("");
+  const layers = [
+    ["bone halo", bones.map(bone).join(""), ""],
+    ["bone", bones.map(bone).join(""), color],
+    ["dot halo", dots(1) + dots(2), ""],
+    ["dot", dots(1) + dots(2), color],
+    ["dot hidden", dots(1), ""],
+  ];
+  return layers.map(([name, d, stroke]) => {
+    const path = makeSvg("path", { class: name, d });
+    path.style.stroke = stroke;
+    return path;
+  });
 }
 
 let originals = null; // whether originals lie where this page expects them; null: not tried yet
@@ -283,6 +340,7 @@ function bigPicture(picture, boxes, width, height, caption) {
   for (const box of boxes) {
     const inside = box.top * parseFloat(element.style.height) < 16;
     const tag = make("span", { class: inside ? "tag inside" : "tag" }, String(box.name));
+    tag.classList.add(box.ring ? "of-mask" : "of-box");
     tag.style.left = `${Math.max(0, box.left) * 100}%`;
     tag.style.top = `${Math.max(0, box.top) * 100}%`;
     element.append(tag);
@@ -424,7 +482,7 @@ function markTile(tile, place) {
 
 const markTiles = () => tiles.forEach((tile, place) => markTile(tile, place));
 
-/** Number of a picture of an image (-1: there is none), and the boxes over it. */
+/** Number of a picture of an image (-1: there is none), and the objects over it. */
 function pictureOf(set, image, kind) {
   const { boxes } = labelOf(set, image);
   if (kind === "synthetic") return [set.picture[image], boxes];
@@ -699,6 +757,9 @@ function openSet(number) {
   $("preset-row").hidden = presets.length === 0;
   $("selection").hidden = set.scores.length === 0;
   $("no-scores").hidden = set.scores.length > 0;
+  for (const layer of ["boxes", "masks", "keypoints"]) {
+    $(`show-${layer}`).hidden = !LAYERS[set.task].includes(layer);
+  }
   $("add-range-row").hidden = set.scores.length === 0;
   $("ranges").replaceChildren();
   closeInspector();
@@ -870,7 +931,7 @@ function facts(image) {
     ["negative", textOf(set.negative, image)],
     ["seed", String(set.seed[image])],
     ["variant", String(set.variant[image])],
-    [set.task === "detection" ? "classes" : "class", names.join(", ") || "none"],
+    [set.task === "classification" ? "class" : "classes", names.join(", ") || "none"],
     ["real image", textOf(set.source, image)],
     ["its caption", real < 0 ? "" : set.reals.caption[real]],
     ["file", data.pictures.path[set.picture[image]]],
@@ -1008,7 +1069,9 @@ const KEYS = {
   },
   r: () => toggleKind("real"),
   c: () => toggleKind("condition"),
-  b: toggleBoxes,
+  b: () => toggleLayer("boxes"),
+  o: () => toggleLayer("masks"),
+  p: () => toggleLayer("keypoints"),
   "-": () => setSize(state.size - 32),
   "+": () => setSize(state.size + 32),
   "=": () => setSize(state.size + 32),
@@ -1047,9 +1110,13 @@ function toggleKind(kind) {
   relayout();
 }
 
-function toggleBoxes() {
-  const hidden = document.body.classList.toggle("no-boxes");
-  $("show-boxes").setAttribute("aria-pressed", String(!hidden));
+/** What is drawn over the pictures of a task. */
+const LAYERS = { detection: ["boxes"], segmentation: ["masks"], pose: ["boxes", "keypoints"], classification: [] };
+
+function toggleLayer(layer) {
+  if (!LAYERS[state.set.task].includes(layer)) return;
+  const hidden = document.body.classList.toggle(`no-${layer}`);
+  $(`show-${layer}`).setAttribute("aria-pressed", String(!hidden));
 }
 
 function showControls(shown) {
@@ -1160,7 +1227,9 @@ function listen() {
   on("reset", "click", reset);
   on("toggle-controls", "click", () => showControls($("controls").hidden));
   for (const kind of ["real", "condition"]) on(`show-${kind}`, "click", () => toggleKind(kind));
-  on("show-boxes", "click", toggleBoxes);
+  for (const layer of ["boxes", "masks", "keypoints"]) {
+    on(`show-${layer}`, "click", () => toggleLayer(layer));
+  }
   on("size", "input", () => setSize(Number($("size").value)));
   on("theme", "click", nextTheme);
   on("help-open", "click", () => $("help").showModal());

@@ -17,6 +17,7 @@ def get_gallery_sets():
             "classes": config["datasets"][entry["dataset"]]["classes"],
             "selections": {name: config["selections"][name] for name in entry["selections"]},
             "features": get_gallery_features(entry),
+            **keypoints_of(entry["dataset"]),
         }
         for entry in REPORTED
     ]

@@ -530,7 +530,7 @@ def test_keys_reach_everything(shown, page):
     pictures = page.locator(".tile:not([hidden]) .pictures").first.locator("> *")
     expect(pictures).to_have_count(3, timeout=TIMEOUT)
     page.keyboard.press("b")
-    boxes = page.locator(".picture svg").first
+    boxes = page.locator(".picture svg .line").first
     assert boxes.evaluate("boxes => getComputedStyle(boxes).display") == "none"
 
 

@@ -31,6 +31,7 @@ from cia.files import atomic_path
 from cia.filtering import is_ascending
 from cia.images import load_image
 from cia.progress import track
+from cia.reporting.overlays import COLORS
 
 logger = logging.getLogger("cia")
 
@@ -43,6 +44,8 @@ CHUNK = 200
 EDGES = ((30_000, 128), (100_000, 96))
 """Up to so many pictures, a thumbnail's longer side is so many pixels; beyond, `SMALLEST`."""
 SMALLEST = 64
+_LONG, _DECIMALS = re.compile(r"\d+\.\d+"), 4
+"""Numbers of a label, and decimals that do for drawing it: half a pixel of 5000."""
 _QUALITY = 85
 _METHOD = 2
 """WebP's effort, 0 to 6: from here on files hardly shrink and time doubles."""
@@ -55,7 +58,7 @@ class ImageSet:
     Attributes
     ----------
     dataset, generator : str
-    task : {"detection", "classification"}
+    task : {"detection", "segmentation", "pose", "classification"}
     classes : sequence of str
         Class names in index order.
     selections : mapping
@@ -66,6 +69,8 @@ class ImageSet:
         Manifest and labels of the real training images.
     scores : mapping
         Feature model to its scores table: id, image, and a column per score.
+    kpt_shape, skeleton : sequence, optional
+        Of a pose, see `cia.reporting.sheets.LabelForm`.
     """
 
     dataset: str
@@ -79,6 +84,8 @@ class ImageSet:
     real: pd.DataFrame
     real_labels: pd.DataFrame
     scores: Mapping[str, pd.DataFrame]
+    kpt_shape: Sequence[int] | None = None
+    skeleton: Sequence[Sequence[int]] | None = None
 
 
 class Thumbnail(NamedTuple):
@@ -129,6 +136,7 @@ def write_gallery(path: str | Path, sets: Iterable[ImageSet], threads: int = 1) 
         "root": Path(os.path.relpath(Path.cwd(), Path(path).resolve().parent)).as_posix(),
         "edge": edge,
         "chunk": CHUNK,
+        "colors": COLORS,
         "sets": described,
         "pictures": {
             "path": pictures.paths,
@@ -157,14 +165,16 @@ def describe_set(image_set: ImageSet, pictures: Pictures) -> dict:
         image_set.plan.drop(columns=["width", "height"]), on="id", validate="one_to_one"
     )
     images = images.sort_values("id", ignore_index=True)
-    labels = _labels_by_id(image_set.labels)
-    real_labels = _labels_by_id(image_set.real_labels)
+    labels = _labels_by_id(image_set.labels, image_set.task)
+    real_labels = _labels_by_id(image_set.real_labels, image_set.task)
     reals = {id_: number for number, id_ in enumerate(image_set.real["id"])}
     return {
         "dataset": image_set.dataset,
         "generator": image_set.generator,
         "task": image_set.task,
         "classes": list(image_set.classes),
+        "kpt_shape": image_set.kpt_shape,
+        "skeleton": image_set.skeleton,
         "selections": _offered(image_set.selections),
         "id": images["id"].tolist(),
         "picture": [pictures.add(path) for path in images["image"]],
@@ -296,8 +306,16 @@ def _shared(texts: pd.Series) -> dict:
     return {"values": values, "index": index.tolist()}
 
 
-def _labels_by_id(table: pd.DataFrame) -> dict[str, str]:
-    return dict(zip(table["id"], table["label"], strict=True))
+def _labels_by_id(table: pd.DataFrame, task: str) -> dict[str, str]:
+    """Return each picture's label; polygons and keypoints, which are long, with few decimals."""
+    labels = table["label"]
+    if task in ("segmentation", "pose"):
+        labels = [_LONG.sub(_short, label) for label in labels]
+    return dict(zip(table["id"], labels, strict=True))
+
+
+def _short(number: re.Match) -> str:
+    return f"{float(number[0]):.{_DECIMALS}f}".rstrip("0").rstrip(".")
 
 
 def _count(described: Sequence[Mapping]) -> int:
