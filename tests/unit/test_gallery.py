@@ -40,6 +40,15 @@ BAND = {"method": "band", "low": 0.25, "high": 0.5, "features": "tiny", "score":
 MEAN = {**TOP_P, "score": {"mahalanobis": 1, "realism": 2}}
 
 
+SHAPES = {
+    # a square with a square hole, whose bridge is walked there and back
+    "segmentation": "2 0.2 0.2 0.8 0.2 0.8 0.8 0.2 0.8 0.2 0.2 0.4 0.4 0.4 0.6 0.6 0.6 0.6 0.4 "
+    "0.4 0.4 0.2 0.2",
+    "pose": "1 0.5 0.5 0.6 0.6 0.25 0.25 2 0.5 0.5 1 0 0 0",
+}
+"""Labels of tasks other than boxes and classes."""
+
+
 def picture(rng, size=(32, 24)) -> Image.Image:
     """Soft color fields with a little grain: as hard to compress as a photograph."""
     fields = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8))
@@ -107,6 +116,7 @@ def make_set(folder: Path, sources: int, variants: int, task="detection", size=(
         pd.DataFrame(real),
         pd.DataFrame(real_labels),
         {"tiny": tiny.iloc[shuffled], "other": other},
+        *([[3, 3], [[0, 1], [1, 2]]] if task == "pose" else []),
     )
 
 
@@ -118,6 +128,8 @@ def save(path, image):
 def make_label(rng, task) -> str:
     if task == "classification":
         return str(rng.integers(3))
+    if task in SHAPES:
+        return SHAPES[task]
     boxes = []
     for _ in range(rng.integers(0, 4)):
         width, height = rng.uniform(0.1, 0.4, 2)
@@ -322,16 +334,17 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def shown(chromium, tmp_path_factory):
-    """A page of 10 000 images with sets of both tasks."""
+    """A page of 10 000 images with sets of every task."""
     folder = tmp_path_factory.mktemp("gallery")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         big = make_set(Path("big"), 2500, 4, size=(96, 72))
         big.labels.drop(index=2, inplace=True)  # the real image has no valid label
         small = make_set(Path("small"), 9, 2, "classification", seed=1)
+        shapes = [make_set(Path(task), 3, 1, task, seed=2) for task in SHAPES]
         page = folder / "results" / "report" / "gallery.html"
-        write_gallery(page, [big, small], threads=2)
-        yield SimpleNamespace(folder=folder, page=page, sets=[big, small])
+        write_gallery(page, [big, small, *shapes], threads=2)
+        yield SimpleNamespace(folder=folder, page=page, sets=[big, small, *shapes])
 
 
 @pytest.fixture
@@ -550,6 +563,56 @@ def test_boxes_lie_where_the_labels_say(shown, page):
     drawn = [list(map(float, re.findall(r"-?[\d.]+", part)))[:4] for part in path.split("z")[:-1]]
     expected = [[cx - w / 2, cy - h / 2, w, h] for cx, cy, w, h in boxes]
     np.testing.assert_allclose(drawn, expected, atol=1e-9)
+
+
+def drawn_in(page, layer) -> list[str]:
+    """Where the first tile's paths of a layer lie."""
+    paths = page.locator(f".tile:not([hidden]) {layer}")
+    return paths.evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
+
+
+def numbers(path: str) -> list[float]:
+    return [float(number) for number in re.findall(r"[\d.]+", path)]
+
+
+@pytest.mark.slow
+def test_masks_are_filled_and_outlined_but_for_their_bridges(shown, page):
+    page.select_option("#set", "2")
+    filling, border = (drawn_in(page, f".masks .{name}")[0] for name in ("filling", "border"))
+    ring = list(map(float, SHAPES["segmentation"].split()[1:]))
+    assert numbers(filling) == ring and filling.endswith("z")
+    sides = np.array(numbers(border)).reshape(-1, 4)
+    assert len(sides) == 8 and (sides[:, :2] != [0.2, 0.2]).any(axis=1).sum() == 7
+    assert not ((sides == [0.2, 0.2, 0.4, 0.4]) | (sides == [0.4, 0.4, 0.2, 0.2])).all(1).any()
+    assert drawn_in(page, ".line")[0] == ""  # no boxes
+    assert page.is_visible("#show-masks") and not page.is_visible("#show-boxes")
+    masks = page.locator(".tile:not([hidden]) .masks").first
+    for display in ("none", "inline"):
+        page.keyboard.press("o")
+        assert masks.evaluate("masks => getComputedStyle(masks).display") == display
+
+
+@pytest.mark.slow
+def test_keypoints_and_their_skeleton_lie_where_the_labels_say(shown, page):
+    page.select_option("#set", "3")
+    assert numbers(drawn_in(page, ".bone:not(.halo)")[0]) == [0.25, 0.25, 0.5, 0.5]
+    dots = numbers(drawn_in(page, ".dot:not(.halo, .hidden)")[0])
+    assert dots == [0.5, 0.5, 0, 0.25, 0.25, 0]  # the third is not labeled
+    assert numbers(drawn_in(page, ".dot.hidden")[0]) == [0.5, 0.5, 0]
+    assert len(numbers(drawn_in(page, ".line")[0])) == 5
+    group = page.locator(".tile:not([hidden]) .keypoints").first
+    box = page.locator(".tile:not([hidden]) .line").first
+    page.click("#show-keypoints")
+    assert group.evaluate("group => getComputedStyle(group).display") == "none"
+    assert box.evaluate("box => getComputedStyle(box).display") == "inline"
+
+
+def test_long_labels_are_cut_to_what_drawing_needs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    masks = make_set(Path("masks"), 1, 1, "segmentation")
+    masks.labels["label"] = "2 0.123456 0.200000 0.999999 0.5 0.1 0.87654321"
+    described = describe_set(masks, Pictures())
+    assert described["label"]["values"] == ["2 0.1235 0.2 1 0.5 0.1 0.8765"]
 
 
 @pytest.mark.slow
