@@ -54,7 +54,12 @@ def main(job):
         from cia.mixing.augmenting import augment_pictures  # torch, which other mixes need not load
 
         classical = augment_pictures(
-            splits["train"], settings["classical"], job.params.task, job.params.seed, drawn
+            splits["train"],
+            settings["classical"],
+            job.params.task,
+            job.params.seed,
+            drawn,
+            keypoints,
         )
     forget(folder)
     with about(f"mixes.{job.wildcards.mix}"):

@@ -4,7 +4,7 @@ Points are float64 (n, 2): x and y in pixels, and the center of the pixel in col
 (i + 0.5, j + 0.5). Rings are even-odd, see `cia.labels.masks`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -105,25 +105,24 @@ def polygon_inside(ring: np.ndarray, size: Size) -> tuple[np.ndarray | None, flo
 
 def keypoints_inside(
     keypoints: np.ndarray,
-    move: Callable[[np.ndarray], np.ndarray],
+    points: np.ndarray,
     size: Size,
     flip_idx: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Move keypoints; those that leave the picture, and those not labeled, become 0 0 (0).
+    """Return moved keypoints; those that left the picture, and those not labeled, are 0 0 (0).
 
     Parameters
     ----------
     keypoints : numpy.ndarray
         (K, 2) or (K, 3): x and y in pixels, and visibility. Without one, 0 0 is not labeled.
-    move : callable
-        Returns where points, (K, 2), go.
+    points : numpy.ndarray
+        (K, 2): where they are now.
     size : tuple of int
         The picture's.
     flip_idx : sequence of int, optional
-        Which keypoint each one becomes; given if `move` mirrors, as the left hand is then drawn as
-        a right one.
+        Which keypoint each one becomes; given if they were mirrored, since a left hand then looks
+        like a right one.
     """
-    points = move(keypoints[:, :2])
     inside = ((points >= 0) & (points <= size)).all(axis=1) & labeled(keypoints)
     moved = np.where(inside[:, None], np.column_stack([points, keypoints[:, 2:]]), 0.0)
     return moved if flip_idx is None else moved[list(flip_idx)]

@@ -1,6 +1,6 @@
 """Classical augmentation, the control that synthetic images have to beat."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,34 @@ from torchvision.transforms import v2
 from cia import draws
 from cia.files import digest_file
 from cia.images import load_image, save_png
-from cia.labels.reading import read_objects, write_objects
+from cia.labels.objects import Object, box_around
+from cia.labels.shapes import (
+    keypoints_inside,
+    label_of_pixels,
+    objects_in_pixels,
+    polygon_inside,
+)
 from cia.shares import count_of_ratio
 
 _LEAST_SIDE, _LEAST_SHARE = 2.0, 0.1
-"""What must be left of a moved box, in pixels and as a share of its area, for it to count as in the
-picture; as in ultralytics' own augmentation."""
+"""What must be left of a moved box, in pixels and as a share of its area (of a polygon: its box's
+sides, and the polygon's area), for it to count as in the picture; as in ultralytics' own
+augmentation."""
+
+_CORNER = np.array([[0.0, 0.0], [64.0, 0.0], [0.0, 64.0]])
+"""Points that turn the other way round when they are mirrored."""
 
 _ANGLES = np.linspace(0, 2 * np.pi, 64, endpoint=False)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 
 def augment_pictures(
-    pictures: pd.DataFrame, settings: dict, task: str, seed: int, folder: Path
+    pictures: pd.DataFrame,
+    settings: dict,
+    task: str,
+    seed: int,
+    folder: Path,
+    keypoints: Mapping | None = None,
 ) -> pd.DataFrame:
     """Write augmented copies of pictures, by torchvision's transforms.
 
@@ -38,10 +53,12 @@ def augment_pictures(
     settings : dict
         `classical` of an entry of the config's `mixes`: ratio, augmentation.
     task : str
-        `detection`, whose boxes move along, or `classification`.
+        Of the dataset: but for a classification, its objects move along.
     seed : int
     folder : Path
         Where the PNGs go.
+    keypoints : mapping, optional
+        Of a pose: kpt_shape, and flip_idx if there is one.
 
     Returns
     -------
@@ -54,57 +71,86 @@ def augment_pictures(
         source = pictures.iloc[index % len(pictures)]
         number = index // len(pictures)
         name = f"{source.id}-{number}"
-        boxes = source.label if task == "detection" else ""
-        pixels, moved = augment(
-            load_image(source.image), boxes, settings["augmentation"], (seed, source.id, number)
+        key = seed, source.id, number
+        pixels, label = augment(
+            load_image(source.image), source.label, settings["augmentation"], key, task, keypoints
         )
         path = folder / f"{name}.png"
         save_png(path, pixels)
-        label = moved if task == "detection" else source.label
         rows.append((name, str(path), label, digest_file(path)))
     return pd.DataFrame(rows, columns=["id", "image", "label", "sha256"])
 
 
-def augment(pixels: np.ndarray, boxes: str, settings: dict, key: tuple) -> tuple[np.ndarray, str]:
-    """Augment one picture with its boxes.
+def augment(
+    pixels: np.ndarray,
+    label: str,
+    settings: dict,
+    key: tuple,
+    task: str = "detection",
+    keypoints: Mapping | None = None,
+) -> tuple[np.ndarray, str]:
+    """Augment one picture with its objects.
 
     A box follows the ellipse inside it: the box around a rotated box would be too large for
-    most objects (Kalra et al.: Towards Rotation Invariance in Object Detection, 2021).
+    most objects (Kalra et al.: Towards Rotation Invariance in Object Detection, 2021). A polygon
+    and keypoints follow by themselves.
 
     Parameters
     ----------
     pixels : numpy.ndarray
         uint8 RGB, shape (height, width, 3).
-    boxes : str
-        YOLO lines (class cx cy w h, normalized); empty for none.
+    label : str
+        A checked label of the task.
     settings : dict
         See config/schema/classical.yaml.
     key : tuple
         What the draw depends on.
+    task : str
+        Of the dataset.
+    keypoints : mapping, optional
+        Of a pose: kpt_shape, and flip_idx if there is one.
 
     Returns
     -------
     pixels : numpy.ndarray
         Of the same shape. What comes in from outside has the median color of the border.
-    boxes : str
-        The moved boxes, cut at the border; those that have left the picture are dropped.
+    label : str
+        The moved objects, cut at the border; those that have left the picture are dropped. That of
+        a classification stays.
     """
     height, width = pixels.shape[:2]
-    objects = read_objects(boxes, (width, height))
-    ellipses = [_ellipse(box) for _, box in objects]
+    keypoints = keypoints or {}
+    objects = []
+    if task != "classification":
+        objects = objects_in_pixels(label, (width, height), task, keypoints.get("kpt_shape"))
+    ellipses = [_ellipse(one.box) for one in objects if one.polygon is None]
     sample = {
         "image": tv_tensors.Image(torch.from_numpy(pixels.copy()).permute(2, 0, 1)),
-        "points": tv_tensors.KeyPoints(
-            np.array(ellipses, np.float32).reshape(-1, len(_CIRCLE), 2), canvas_size=(height, width)
-        ),
+        "points": _points(np.array(ellipses).reshape(-1, len(_CIRCLE), 2), (width, height)),
+        "shapes": [_points(points, (width, height)) for points in map(_shape, objects)],
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(draws.number("cia-classical", *key, size=8, byteorder="little") >> 1)
         moved = _transform(settings, _border_color(pixels))(sample)
-    boxes = [_box_inside(points, (width, height)) for points in moved["points"].numpy()]
-    left = [(index, box) for (index, _), box in zip(objects, boxes, strict=True) if box]
-    lines = write_objects(left, (width, height))
-    return moved["image"].permute(1, 2, 0).contiguous().numpy(), lines
+    augmented = moved["image"].permute(1, 2, 0).contiguous().numpy()
+    if task == "classification":
+        return augmented, label
+    ellipses = iter(moved["points"].numpy())
+    found = [
+        _object_inside(
+            one,
+            shape.numpy().astype(np.float64),
+            next(ellipses) if one.polygon is None else None,
+            (width, height),
+            keypoints.get("flip_idx"),
+        )
+        for one, shape in zip(objects, moved["shapes"], strict=True)
+    ]
+    return augmented, label_of_pixels(list(filter(None, found)), (width, height), task)
+
+
+def _points(points: np.ndarray, size: tuple[int, int]) -> tv_tensors.KeyPoints:
+    return tv_tensors.KeyPoints(np.asarray(points, np.float32), canvas_size=size[::-1])
 
 
 class _HorizontalFlip(v2.RandomHorizontalFlip):
@@ -142,6 +188,35 @@ def _ellipse(box: Sequence[float]) -> np.ndarray:
     """Return points on the ellipse inside a box, shape (points, 2)."""
     low, high = np.array(box).reshape(2, 2)
     return (low + high) / 2 + (high - low) / 2 * _CIRCLE
+
+
+def _shape(one: Object) -> np.ndarray:
+    """Return what of an object moves by itself: a corner of a right angle, and its points."""
+    points = one.polygon if one.polygon is not None else one.keypoints
+    points = np.empty((0, 2)) if points is None else points[:, :2]
+    return np.concatenate([_CORNER, points])
+
+
+def _object_inside(
+    one: Object,
+    shape: np.ndarray,
+    ellipse: np.ndarray | None,
+    size: tuple[int, int],
+    flip_idx: Sequence[int] | None,
+) -> Object | None:
+    """Return an object as far as it is in the picture; None if too little of it is."""
+    corner, points = shape[: len(_CORNER)], shape[len(_CORNER) :]
+    if one.polygon is not None:
+        part, visible = polygon_inside(points, size)
+        if visible < _LEAST_SHARE or (np.ptp(part, axis=0) < _LEAST_SIDE).any():
+            return None
+        return Object(one.index, box_around(part), part)
+    box = _box_inside(ellipse, size)
+    if box is None or one.keypoints is None:
+        return box and Object(one.index, box)
+    mirrored = np.linalg.det(corner[1:] - corner[0]) < 0
+    swap = flip_idx if mirrored else None
+    return Object(one.index, box, None, keypoints_inside(one.keypoints, points, size, swap))
 
 
 def _box_inside(points: np.ndarray, size: tuple[int, int]) -> tuple[float, ...] | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cia.labels.objects import Object, box_around
-from cia.labels.shapes import densified, keypoints_inside, labeled, polygon_inside
+from cia.labels.shapes import densified, keypoints_inside, polygon_inside
 
 WAVES = 4
 """Waves of which an elastic warp is the sum."""
@@ -356,8 +356,7 @@ def moved_object(
     object : Object or None
         None if nothing of it lies in the picture.
     visible : float
-        The share of it that does: of the polygon's area, or of the box's. A keypoint that has no
-        visibility and leaves the picture makes it 0, since no label could say so.
+        The share of it that does: of the polygon's area, or of the box's.
     """
     if one.polygon is not None:
         ring = warp.forward(densified(points, warp.longest_straight))
@@ -367,7 +366,6 @@ def moved_object(
     if box is None or one.keypoints is None:
         return box and Object(one.index, box), visible
     swap = flip_idx if warp.mirrors else None
-    keypoints = keypoints_inside(one.keypoints, warp.forward, size, swap)
-    lost = labeled(one.keypoints).sum() - labeled(keypoints).sum()
-    visible = 0.0 if lost and keypoints.shape[1] == 2 else visible
+    points = warp.forward(one.keypoints[:, :2])
+    keypoints = keypoints_inside(one.keypoints, points, size, swap)
     return Object(one.index, box, keypoints=keypoints), visible

@@ -16,7 +16,7 @@ from cia.images import load_image
 from cia.labels.lines import Box
 from cia.labels.masks import rasterize, trace
 from cia.labels.objects import Object, box_around
-from cia.labels.shapes import densified, labeled
+from cia.labels.shapes import densified
 from cia.variations.geometry import (
     Warp,
     draw_lines,
@@ -145,8 +145,7 @@ def collect_pieces(
     """Return the pieces of one map.
 
     An object of which others cover more than `max_overlap` is none: its piece would show them too,
-    and no label would tell. Nor is one with a keypoint outside of its area that could not be said
-    to be lost, for want of a visibility.
+    and no label would tell.
 
     Parameters
     ----------
@@ -183,23 +182,19 @@ def collect_pieces(
             ),
             0 if interpolation == "nearest" else margin,
         )
-        if min(right - left, bottom - top) >= SMALLEST and not _is_spoilt(
+        if min(right - left, bottom - top) >= SMALLEST and not _is_covered(
             piece, [objects[place].box for place in others], max_overlap
         ):
             pieces.append(piece)
     return pieces
 
 
-def _is_spoilt(piece: Piece, boxes: Sequence[Box], max_overlap: float) -> bool:
-    """Say whether others cover too much of an object, or a keypoint of it can't come along."""
+def _is_covered(piece: Piece, boxes: Sequence[Box], max_overlap: float) -> bool:
+    """Say whether others cover too much of an object, or its polygon is too thin for any pixel."""
     one = piece.object
     if one.polygon is not None:
         mask, others = _mask_in(piece.area, one.polygon), _others_in(piece)
         return (mask & others).sum() > max(max_overlap, SLIVER) * mask.sum() or not mask.any()
-    if one.keypoints is not None and one.keypoints.shape[1] == 2:
-        far = ~_lies_in(one.keypoints, piece.area) & labeled(one.keypoints)
-        if far.any():
-            return True
     return any(shared(one.box, box) > max_overlap * area_of(one.box) for box in boxes)
 
 
@@ -303,7 +298,7 @@ def _has_room(bounds: Box, mask: np.ndarray | None, other: Placed, most: float) 
 def _object_there(piece: Piece, points: np.ndarray, warp: Warp, size, settings) -> Object:
     """Return a piece's object in the layout, without the keypoints that the piece does not show."""
     one = piece.object
-    if one.keypoints is not None and one.keypoints.shape[1] == 3:
+    if one.keypoints is not None:
         shown = _lies_in(one.keypoints, piece.area)
         one = one._replace(keypoints=np.where(shown[:, None], one.keypoints, 0.0))
     flip_idx = settings.get("labels", {}).get("flip_idx")
@@ -409,7 +404,7 @@ def _set_mask(canvas, placed: Placed, image, interpolation, earlier) -> None:
     else:
         pixels = _moved_pixels(image, placed.warp, (0, 0, *canvas.shape[1::-1]), interpolation)
     inside = _moved_mask(placed, image.shape[:2], (0, 0, *canvas.shape[1::-1]))
-    inside = (inside & ~earlier) | placed.mask
+    inside &= placed.mask | ~earlier
     canvas[inside] = pixels[inside]
 
 
