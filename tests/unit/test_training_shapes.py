@@ -88,8 +88,8 @@ def training(folder, task: str, mix, **settings) -> Training:
 def learned(request, tmp_path_factory):
     """A model that has learned a little, its training and its training set's entries."""
     folder = tmp_path_factory.mktemp(request.param)
-    mix, entries = make_mix(folder, request.param)
-    job = training(folder, request.param, mix, steps=200)
+    mix, entries = make_mix(folder, request.param, count=12)
+    job = training(folder, request.param, mix, steps=100)
     trainings.train(job)
     trainings.test(job)
     return job, entries
@@ -99,8 +99,8 @@ def test_it_learns_and_says_so_by_masks_or_keypoints(learned):
     job, _ = learned
     word = {"segmentation": "mask", "pose": "oks"}[job.task]
     metrics = read_yaml(job.output / "metrics.yaml")
-    assert metrics["task"] == job.task and metrics["steps"] == 200
-    assert metrics["test"][f"{word}_mAP50"] > 0.2
+    assert metrics["task"] == job.task and metrics["steps"] == 100
+    assert metrics["test"][f"{word}_mAP50"] > 0.1
     curves = pd.read_csv(job.output / "curves.csv")
     assert {f"val_{word}_mAP50-95", "val_box_mAP50-95"} < set(curves)
     assert set(metrics["per_class"]) == {"square", "triangle"}
@@ -117,7 +117,7 @@ def test_what_was_found_gives_the_main_metric_and_so_can_be_drawn_again(learned,
     word = {"segmentation": "mask", "pose": "oks"}[job.task]
     metrics = read_yaml(job.output / "metrics.yaml")["test"]
     assert again["mAP50-95"].value == pytest.approx(metrics[f"{word}_mAP50-95"], abs=1e-6)
-    boxes = found.assign(correct=found["correct_box"].astype(str).str.zfill(10))
+    boxes = found.assign(correct=found["correct_box"])
     again = mean_average_precision(boxes, truth, images, draw_images(len(images), 3))
     assert again["mAP50-95"].value == pytest.approx(metrics["box_mAP50-95"], abs=1e-6)
 
