@@ -31,7 +31,11 @@ def change(config: dict, key: str, value) -> dict:
     [
         ("sed", 1, ["unknown key 'sed'", "did you mean 'seed'"]),
         ("datasets.digits.tsk", 1, ["datasets.digits", "'tsk'", "'task'"]),
-        ("datasets.digits.task", "boxes", ["datasets.digits.task", "detection, classification"]),
+        (
+            "datasets.digits.task",
+            "boxes",
+            ["datasets.digits.task", "detection, segmentation, pose, classification"],
+        ),
         ("generators.tiny_canny.steps", 0, ["generators.tiny_canny.steps", "minimum of 1"]),
         ("generators.tiny_canny.condition", "cany", ["conditions has no entry 'cany'", "'canny'"]),
         ("selections.best_half.value", 1.5, ["selections.best_half.value", "maximum of 1"]),
@@ -296,3 +300,88 @@ def test_an_old_key_elsewhere_is_an_unknown_key(config, place):
     config[place[0]][place[1]]["controlnets"] = 3
     with pytest.raises(UserError, match="unknown key 'controlnets'"):
         checked(config)
+
+
+def posed(config: dict, **labels) -> dict:
+    """A configuration whose scenes have keypoints, and whose detector learns them."""
+    scenes = config["datasets"]["digits_scenes"]
+    scenes |= {"task": "pose", "kpt_shape": [3, 3], "flip_idx": [0, 1, 2], **labels}
+    config["trainers"]["yolov8n"] |= {"model": "yolov8n-pose.yaml"}
+    return config
+
+
+@pytest.mark.parametrize(
+    "labels, words",
+    [
+        ({"kpt_shape": None}, ["digits_scenes.kpt_shape", "[17, 3] says"]),
+        ({"kpt_shape": False}, ["digits_scenes.kpt_shape", "[17, 3] says"]),
+        ({"flip_idx": [0, 1]}, ["flip_idx: [0, 1] does not name each of the keypoints 0 to 2"]),
+        ({"flip_idx": [1, 2, 0]}, ["flip_idx: [1, 2, 0]: keypoints that are mirrored twice"]),
+        ({"skeleton": [[0, 3]]}, ["skeleton: [0, 3] is no pair of two of the keypoints 0 to 2"]),
+        ({"skeleton": [[1, 1]]}, ["skeleton: [1, 1]"]),
+        ({"keypoints": ["top", "end"]}, ["keypoints: 2 names for 3 keypoints"]),
+        ({"task": "segmentation"}, ["kpt_shape: a dataset for segmentation has no keypoints"]),
+        (
+            {"task": "detection"},
+            ["digits_scenes.flip_idx: a dataset for detection has no keypoints; leave it out"],
+        ),
+    ],
+)
+def test_what_a_dataset_says_of_its_keypoints_must_fit(config, labels, words):
+    with pytest.raises(UserError) as error:
+        checked(posed(config, **labels))
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_keypoints_with_all_that_is_said_of_them_are_fine(config):
+    labels = {"flip_idx": [1, 0, 2], "skeleton": [[0, 2]], "keypoints": ["left", "right", "end"]}
+    checked(posed(config, **labels))
+
+
+@pytest.mark.parametrize(
+    "model, better",
+    [
+        ("yolov8n.yaml", "which is for detection, .* is for pose; take 'yolov8n-pose.yaml'"),
+        ("yolo11n-seg.yaml", "which is for segmentation, .* take 'yolo11n-pose.yaml'"),
+        ("weights/yolo11n-seg.pt", "which is for segmentation, .* take 'weights/yolo11n-pose.pt'"),
+        ("yolov9c-seg.yaml", "which is for segmentation, but dataset .* is for pose$"),
+    ],
+)
+def test_a_model_whose_name_tells_another_task_is_an_error(config, model, better):
+    config = posed(config)
+    config["trainers"]["yolov8n"]["model"] = model
+    with pytest.raises(UserError) as error:
+        checked(config)
+    assert re.search(better, str(error.value), re.M)
+
+
+def test_weights_with_a_name_of_ones_own_may_be_for_any_task(config):
+    config = posed(config)
+    config["trainers"]["yolov8n"]["model"] = "weights/people-seg.pt"
+    checked(config)
+
+
+def test_mirroring_keypoints_that_nothing_says_how_to_mirror_is_an_error(config):
+    config = posed(config)
+    del config["datasets"]["digits_scenes"]["flip_idx"]
+    checked(config)  # fliplr is 0 in the demo
+    config["trainers"]["yolov8n"]["options"]["fliplr"] = 0.5
+    with pytest.raises(UserError, match=r"'yolov8n' has options.fliplr, but .* its `flip_idx`"):
+        checked(config)
+
+
+def test_a_classifier_does_not_learn_masks(config):
+    config["datasets"]["digits_scenes"]["task"] = "segmentation"
+    config["experiments"][0] |= {"trainers": ["resnet"], "judges": []}
+    with pytest.raises(UserError, match="is for segmentation, which takes kind 'yolo'"):
+        checked(config)
+
+
+def test_a_study_of_keypoints_knows_what_they_are(config):
+    config = posed(config, skeleton=[[0, 1]])
+    with_scenes = {"dataset": "digits_scenes", "real": 4, "seeds": [0], "trainer": "yolov8n"}
+    config["studies"] = {"few": {**with_scenes, "generator": "tiny_canny", "judges": []}}
+    subset = checked(config)["datasets"]["few.real4.seed0"]
+    for key in ("task", "kpt_shape", "flip_idx", "skeleton"):
+        assert subset[key] == config["datasets"]["digits_scenes"][key]

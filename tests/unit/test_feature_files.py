@@ -81,6 +81,9 @@ def test_objects_are_the_labelled_boxes_of_the_images_that_there_are():
     labels = pd.DataFrame(
         {"id": ["a", "b", "gone"], "label": ["1 .5 .5 .2 .2\n0 .1 .1 .1 .1", "", "1 .5 .5 .2 .2"]}
     )
-    objects = list_objects(manifest, labels)
+    objects = list_objects(manifest, labels, "detection")
     assert objects[["id", "object", "class"]].values.tolist() == [["a", 0, "1"], ["a", 1, "0"]]
     assert objects["w"].tolist() == [0.2, 0.1]
+    masks = labels.assign(label="1 .1 .2 .5 .2 .5 .8")
+    boxes = list_objects(manifest, masks, "segmentation")[["cx", "cy", "w", "h"]]
+    np.testing.assert_allclose(boxes, [(0.3, 0.5, 0.4, 0.6)] * 2)

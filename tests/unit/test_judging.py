@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as coco
 from skimage import data
 
 from cia.catalog import CONDITIONS
@@ -13,7 +14,10 @@ from cia.conditions.likeness import edge_f1, keypoint_closeness, mean_iou
 from cia.errors import UserError
 from cia.images import resize_image, save_png
 from cia.judging.cases import Case, judge_images, make_case
-from cia.judging.survival import box_iou, match_boxes
+from cia.judging.survival import MATCH, box_iou, match_objects, overlaps
+from cia.labels.masks import mask_to_rle, trace
+from cia.labels.objects import Object
+from cia.quiet_ultralytics import import_ultralytics
 
 
 def square(left: int, top: int, side: int = 20, color=(255, 255, 255)) -> np.ndarray:
@@ -105,16 +109,22 @@ def test_fidelity_of_a_face_mesh(tmp_path):
     assert found[0] > 0.99 and found[1] == pytest.approx(0)
 
 
+SIZE = (100, 80)
+
+
+def boxes_of(*rows: tuple) -> list[Object]:
+    """Objects of class, left, top, right and bottom."""
+    return [Object(str(index), tuple(box)) for index, *box in rows]
+
+
 def test_boxes_match_one_to_one_by_class_and_overlap():
-    labelled = np.array([[0, 0.2, 0.2, 0.2, 0.2], [1, 0.7, 0.7, 0.2, 0.2]])
-    assert match_boxes(labelled, labelled) == (1, pytest.approx(1), 0)
-    wrong = labelled.copy()
-    wrong[0, 0] = 1
-    assert match_boxes(labelled, wrong) == (0.5, pytest.approx(0.5), 1)
-    twice = np.vstack([labelled, labelled[:1]])
-    assert match_boxes(labelled, twice) == (1, pytest.approx(1), 1)
-    assert match_boxes(labelled, np.zeros((0, 5))) == (0, 0, 0)
-    assert match_boxes(np.zeros((0, 5)), labelled) == (1, 1, 2)
+    labelled = boxes_of((0, 0.1, 0.1, 0.3, 0.3), (1, 0.6, 0.6, 0.8, 0.8))
+    assert match_objects(labelled, labelled, SIZE) == (1, pytest.approx(1), 0)
+    wrong = [labelled[0]._replace(index="1"), labelled[1]]
+    assert match_objects(labelled, wrong, SIZE) == (0.5, pytest.approx(0.5), 1)
+    assert match_objects(labelled, [*labelled, labelled[0]], SIZE) == (1, pytest.approx(1), 1)
+    assert match_objects(labelled, [], SIZE) == (0, 0, 0)
+    assert match_objects([], labelled, SIZE) == (1, 1, 2)
 
 
 @given(st.integers(0, 10**6))
@@ -123,9 +133,58 @@ def test_box_iou_is_torchvision_s(seed):
     from torchvision.ops import box_convert
     from torchvision.ops import box_iou as reference
 
-    boxes = np.random.default_rng(seed).uniform(0.05, 0.6, (2, 6, 4))
-    corners = [box_convert(torch.from_numpy(each), "cxcywh", "xyxy") for each in boxes]
-    np.testing.assert_allclose(box_iou(*boxes), reference(*corners).numpy(), atol=1e-9)
+    boxes = torch.from_numpy(np.random.default_rng(seed).uniform(0.05, 0.6, (2, 6, 4)))
+    corners = [box_convert(each, "cxcywh", "xyxy") for each in boxes]
+    np.testing.assert_allclose(
+        box_iou(*(each.numpy() for each in corners)), reference(*corners).numpy(), atol=1e-9
+    )
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=20)
+def test_mask_iou_is_pycocotools_s_and_blind_to_boxes(seed):
+    rng = np.random.default_rng(seed)
+    masks = rng.random((2, 3, 8, 10)) < 0.5
+    objects = [[Object("0", (0, 0, 1, 1), polygon=trace(mask)) for mask in some] for some in masks]
+    runs = [[mask_to_rle(mask) for mask in some] for some in masks]
+    found = overlaps(*objects, (10, 8))
+    np.testing.assert_allclose(found, coco.iou(*runs, [0] * 3), atol=1e-6)
+
+
+def poses(points: np.ndarray, index: str = "0") -> list[Object]:
+    return [Object(index, (0.2, 0.1, 0.7, 0.9), keypoints=some) for some in points]
+
+
+@pytest.mark.parametrize("count", [17, 5])
+def test_keypoint_similarity_is_ultralytics_s(count):
+    rng = np.random.default_rng(3)
+    seen = rng.integers(0, 3, (4, count, 1))
+    labelled = np.concatenate([rng.uniform(0.2, 0.7, (4, count, 2)), seen], axis=2)
+    found = labelled[:, :, :2] + rng.normal(0, 0.05, (4, count, 2))
+    import_ultralytics()
+    import torch
+    from ultralytics.utils.metrics import OKS_SIGMA, kpt_iou
+
+    pixels = [torch.from_numpy(points[..., :2] * SIZE) for points in (labelled, found)]
+    area = torch.full((4,), 0.5 * 100 * 0.8 * 80 * 0.53)
+    expected = kpt_iou(
+        torch.cat([pixels[0], torch.from_numpy(seen)], dim=2),
+        pixels[1],
+        area,
+        OKS_SIGMA if count == 17 else np.ones(count) / count,
+    )
+    np.testing.assert_allclose(
+        overlaps(poses(labelled), poses(found), SIZE), expected.numpy(), atol=1e-6
+    )
+
+
+def test_keypoints_that_are_not_labelled_do_not_count_and_without_any_the_box_does():
+    label = np.array([(0.3, 0.3, 2), (0, 0, 0)])
+    (found,) = poses(np.array([[(0.3, 0.3), (0.9, 0.9)]]))
+    assert overlaps(poses(label[None]), [found], SIZE) == pytest.approx(1)
+    away = found._replace(keypoints=found.keypoints + 0.5)
+    assert overlaps(poses(label[None]), [away], SIZE) < MATCH
+    assert overlaps(poses(label[None] * 0), [away], SIZE) == pytest.approx(1)
 
 
 def test_a_shard_holds_its_images_with_prompt_map_and_label():

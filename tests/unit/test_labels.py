@@ -442,8 +442,11 @@ def test_objects_are_named_from_left_to_right():
             "label": ["1 0.8 0.1 0.1 0.1\n0 0.25 0.9 0.5 0.1\n2 0.3 0.5 0.6 1", "", "3"],
         }
     )
-    assert name_objects(table, CLASSES) == {
+    assert name_objects(table, CLASSES, "detection") == {
         "a": ["car", "traffic", "traffic light"],
         "b": [],
         "c": ["7 up"],
     }
+    # by the centers of their boxes, not by the points that come first
+    masks = pd.DataFrame({"id": ["a"], "label": ["0 0.9 0 0.5 1 0.5 0\n1 0.1 0 0.9 0 0.1 1"]})
+    assert name_objects(masks, CLASSES, "segmentation") == {"a": ["traffic light", "car"]}

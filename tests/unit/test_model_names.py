@@ -88,8 +88,9 @@ def test_what_hub_and_libraries_have_is_accepted(config):
             "trainers",
             "yolov8n",
             {"model": "yolov8n-seg.yaml"},
-            ["finds no boxes", "'yolov8n.yaml'"],
+            ["is for segmentation, but", "is for detection; take 'yolov8n.yaml'"],
         ),
+        ("trainers", "yolov8n", {"model": "yolo11n-obb.yaml"}, ["is for oriented boxes"]),
         ("trainers", "yolov8n", {"model": "yolov8n.pt"}, ["there is no file 'yolov8n.pt'"]),
     ],
 )

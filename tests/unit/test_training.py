@@ -496,12 +496,12 @@ def train_loader(job: Training):
 
     import_ultralytics()
     _import_quietly(job.work, job.threads)
-    from cia.training.yolo_trainer import ScheduledTrainer, refuse_caches
+    from cia.training.yolo_trainer import refuse_caches, trainer_class
 
     refuse_caches()
     schedule = job.schedule()
     arguments = _arguments(job, schedule, job.work / "run") | {"model": "yolov8n.yaml"}
-    trainer = ScheduledTrainer(schedule, job.work / "state.pt", job.key, arguments)
+    trainer = trainer_class(job.task)(schedule, job.work / "state.pt", job.key, arguments)
     trainer.args.workers = arguments["workers"]  # on a CPU it takes none
     trainer.model = trainer.get_model(cfg="yolov8n.yaml", verbose=False)
     return trainer.get_dataloader(trainer.data["train"], batch_size=8)

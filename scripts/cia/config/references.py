@@ -308,7 +308,7 @@ def _unfit_model(key: str, trainer: str, model: str, dataset: str, task: str) ->
     if found not in (None, task):
         other = model_for(model, task)
         yield (
-            f"{key}: trainer {trainer!r} has model {model!r}, which is for {found}, but dataset "
+            f"{key}: trainers.{trainer}.model is {model!r}, which is for {found}, but dataset "
             f"{dataset!r} is for {task}" + (f"; take {other!r}" if other else "")
         )
 

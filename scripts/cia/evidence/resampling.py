@@ -48,7 +48,8 @@ def read_predictions(path: str | Path) -> "pd.DataFrame":
     """Read a trained model's test.csv; image names and `correct` (`0110000000`) stay text."""
     import pandas as pd
 
-    return pd.read_csv(path, dtype={"image": str, "correct": str}, keep_default_na=False)
+    text = dict.fromkeys(("image", "correct", "correct_box"), str)
+    return pd.read_csv(path, dtype=text, keep_default_na=False)
 
 
 def accuracy(predictions: "pd.DataFrame", images: Sequence[str], weights: np.ndarray) -> Resampled:

@@ -132,10 +132,12 @@ def keypoint_similarity(labelled: Object, found: np.ndarray, size: Sides) -> flo
     """Return the OKS of found keypoints, (K, 2), over those that the labelled object has.
 
     COCO's object keypoint similarity (cocodataset.org/#keypoints-eval), with its sigmas for 17
-    keypoints and 1 / K for others, and 0.53 of the box for the object's area, as in ultralytics.
+    keypoints of 3 numbers and 1 / K for others, and 0.53 of the box for the object's area, as in
+    ultralytics.
     """
     count = len(labelled.keypoints)
-    sigmas = COCO_SIGMAS / 1000 if count == len(COCO_SIGMAS) else np.full(count, 1 / count)
+    of_people = labelled.keypoints.shape == (len(COCO_SIGMAS), 3)
+    sigmas = COCO_SIGMAS / 1000 if of_people else np.full(count, 1 / count)
     left, top, right, bottom = labelled.box
     area = (right - left) * size[0] * (bottom - top) * size[1] * _AREA_OF_BOX
     squares = (((labelled.keypoints[:, :2] - found[:, :2]) * size) ** 2).sum(axis=1)
