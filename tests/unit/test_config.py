@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from copy import deepcopy
 
 import pytest
 import yaml
@@ -234,6 +235,58 @@ def test_examples_are_valid_on_top_of_the_default(config, path):
 
     update_config(config, yaml.safe_load(path.read_text()))
     checked(config)
+
+
+POSE = {"task": "pose", "kpt_shape": [2, 3]}
+
+
+def with_keypoints(config, variation: dict, augmentation: dict, **dataset) -> dict:
+    """Ask for poses by a varied generator, and by classical augmentation."""
+    del config["judges"]["detector"]
+    config["datasets"]["digits_scenes"] |= POSE | dataset
+    config["trainers"]["yolov8n"]["model"] = "yolov8n-pose.yaml"
+    config["variations"]["warped"] |= variation
+    config["mixes"]["real"]["classical"] = {"ratio": 1, "augmentation": augmentation}
+    experiment = config["experiments"][0] | {"judges": [], "generators": ["tiny_warped"]}
+    config["experiments"] = [experiment]
+    return config
+
+
+@pytest.mark.parametrize(
+    "flips, key",
+    [
+        (({"flip": 0.5}, {"flip": 0}), "variations.warped.flip"),
+        (({}, {}), "mixes.real.classical.augmentation.flip"),  # 0.5 by default
+    ],
+)
+def test_a_mirror_image_of_keypoints_needs_flip_idx(config, flips, key):
+    with pytest.raises(UserError, match=f"{key}: dataset 'digits_scenes' has keypoints.*flip_idx"):
+        checked(with_keypoints(config, *flips))
+
+
+def test_keypoints_may_be_mirrored_by_flip_idx_and_need_none_without_a_mirror(config):
+    unmirrored = with_keypoints(deepcopy(config), {"flip": 0.0}, {"flip": 0})
+    assert checked(unmirrored)
+    assert checked(with_keypoints(config, {"flip": 0.5}, {}, flip_idx=[1, 0]))
+
+
+def test_a_study_s_classical_arm_of_keypoints_needs_flip_idx_too():
+    study = yaml.safe_load((ROOT / "config/study.yaml").read_text())
+    study["datasets"]["scenes"] |= POSE
+    study["trainers"]["yolov8n"]["model"] = "yolov8n-pose.yaml"
+    assert checked(deepcopy(study))
+    study["studies"]["scenes"]["classical"] = {"flip": 0.5}
+    with pytest.raises(UserError, match=r"studies\.scenes\.classical\.flip: dataset 'scenes'"):
+        checked(study)
+
+
+def test_pieces_are_recombined_for_every_task_with_objects_and_no_other(config):
+    config["experiments"][0]["generators"] = ["tiny_recombined"]
+    assert checked(config)
+    config["experiments"][1]["generators"] = ["tiny_recombined"]
+    words = "for detection or segmentation or pose, but dataset 'digits' is for classification"
+    with pytest.raises(UserError, match=words):
+        checked(config)
 
 
 def test_the_config_page_is_what_the_schemas_say():

@@ -79,7 +79,10 @@ def test_a_model_that_is_not_there_stops_before_any_job(project):
     assert "Job stats" not in output and "Traceback" not in output
 
 
-@pytest.mark.parametrize("name", ["sd15_detection", "sdxl_classification", "study"])
+EXAMPLES = ["sd15_detection", "sd15_segmentation", "sd15_pose", "sdxl_classification", "study"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_can_be_planned_once_its_folders_are_there(project, name):
     for split in ("train", "val", "test"):
         for kind in ("images", "labels"):
