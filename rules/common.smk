@@ -126,7 +126,8 @@ def get_dataset(key):
 
 def get_task_of_source(wildcards):
     """The task of an image set's dataset: real/DATASET/SPLIT or generated/DATASET/GENERATOR."""
-    return config["datasets"][wildcards.source.split("/")[1]]["task"]
+    _, dataset, _ = wildcards.source.split("/")
+    return config["datasets"][dataset]["task"]
 
 
 def keypoints_of(dataset):
