@@ -287,7 +287,8 @@ def test_an_object_that_ultralytics_would_drop_is_an_error(tmp_path, task):
     mix, _ = make_mix(tmp_path, task, count=2)
     path = mix / "labels/train/real/0.txt"
     line = path.read_text().splitlines()[0]
-    path.write_text(f"{line}\n{line}00000001\n")
+    index, first, *rest = line.split()
+    path.write_text("\n".join([line, " ".join([index, f"{first}00000001", *rest])]))
     with pytest.raises(UserError, match=r"0\.txt: ultralytics reads 1 of 2 objects"):
         dataset_of(mix, task)
 
