@@ -126,7 +126,7 @@ def get_dataset(key):
 
 def get_task_of_source(wildcards):
     """The task of an image set's dataset: real/DATASET/SPLIT or generated/DATASET/GENERATOR."""
-    return config["datasets"][wildcards.source.split("/")[1]]["task"]
+    return config["datasets"][Path(wildcards.source).parts[1]]["task"]
 
 
 def get_keypoints(wildcards):
