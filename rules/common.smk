@@ -126,8 +126,7 @@ def get_dataset(key):
 
 def get_task_of_source(wildcards):
     """The task of an image set's dataset: real/DATASET/SPLIT or generated/DATASET/GENERATOR."""
-    _, dataset, _ = wildcards.source.split("/")
-    return config["datasets"][dataset]["task"]
+    return config["datasets"][Path(wildcards.source).parts[1]]["task"]
 
 
 def keypoints_of(dataset):

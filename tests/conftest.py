@@ -29,7 +29,14 @@ settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
 
-LONGEST = ("workflow", "test_training", "test_tiny_models", "test_gallery", "test_conditions")
+LONGEST = (
+    "workflow",
+    "test_training",
+    "test_training_shapes",
+    "test_tiny_models",
+    "test_gallery",
+    "test_conditions",
+)
 """Folder and modules that take minutes: first, so that none is left over when others are done."""
 
 

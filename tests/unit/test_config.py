@@ -434,6 +434,7 @@ def test_a_classifier_does_not_learn_masks(config):
 def test_a_study_of_keypoints_knows_what_they_are(config):
     config = posed(config, skeleton=[[0, 1]])
     with_scenes = {"dataset": "digits_scenes", "real": 4, "seeds": [0], "trainer": "yolov8n"}
+    with_scenes |= {"features": ["tiny"]}
     config["studies"] = {"few": {**with_scenes, "generator": "tiny_canny", "judges": []}}
     subset = checked(config)["datasets"]["few.real4.seed0"]
     for key in ("task", "kpt_shape", "flip_idx", "skeleton"):

@@ -319,7 +319,7 @@ def test_a_reduction_to_boxes_is_said(tmp_path, caplog):
         wildcards=SimpleNamespace(split="val"),
     )
     script.main(job)
-    assert "3 polygons became boxes: masks and keypoints are not used yet" in caplog.text
+    assert "3 polygons became boxes: task detection uses boxes alone" in caplog.text
     assert "few examples" not in caplog.text  # to measure a class, one is enough
     assert read_yaml(outputs["summary"])["reduced"] == {"polygons": 3, "keypoints": 0}
 

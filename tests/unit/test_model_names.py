@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cia.config.checks import checked, ready
-from cia.config.model_names import _detector, detectors
+from cia.config.model_names import _detector, detectors, model_task
 from cia.errors import UserError
 from conftest import ROOT
 
@@ -45,14 +45,18 @@ def test_ultralytics_finds_every_detector_of_the_list():
     from cia.quiet_ultralytics import import_ultralytics
 
     import_ultralytics()
-    from ultralytics.nn.tasks import yaml_model_load
+    from ultralytics.nn.tasks import guess_model_task, yaml_model_load
 
+    heads = {"Detect", "v10Detect", "Segment", "Segment26", "Pose", "Pose26"}
+    tasks = {"detect": "detection", "segment": "segmentation", "pose": "pose"}
     for name in sorted(detectors()):
         description = yaml_model_load(name)
         assert description["yaml_file"] == name
         found_by = description["head"][-1][2]
-        trained = found_by in ("Detect", "v10Detect") and "world" not in name
+        trained = found_by in heads and "world" not in name
         assert (_detector(name) is None) == trained
+        if trained:
+            assert model_task(name) == tasks[guess_model_task(description)]
 
 
 def test_what_hub_and_libraries_have_is_accepted(config):

@@ -69,7 +69,7 @@ def test_the_entry_is_named(tables, script, inputs, params, wildcards, entry):
         input=InputFiles(fromdict=paths),
         params=SimpleNamespace(**params),
         wildcards=SimpleNamespace(**wildcards),
-        resources=SimpleNamespace(prompts="prompts.mine", batch_size=1),
+        resources=SimpleNamespace(prompts="prompts.mine", batch_size=1, task="detection"),
         threads=1,
     )
     with pytest.raises(UserError) as error:

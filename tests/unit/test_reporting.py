@@ -782,9 +782,9 @@ def test_summary_names_classes_that_are_missing_and_what_was_reduced_to_boxes():
     ]
     assert points == [
         "parts: classes with few training examples, or none: pin 0, nut 3.",
-        "parts: in train, 12 polygons became boxes: masks and keypoints are not used yet.",
+        "parts: in train, 12 polygons became boxes: task detection uses boxes alone.",
         "parts: test can't tell how well these are learned: nut 0.",
-        "parts: in test, 2 boxes lost their keypoints: masks and keypoints are not used yet.",
+        "parts: in test, 2 boxes lost their keypoints: task detection uses boxes alone.",
     ]
 
 

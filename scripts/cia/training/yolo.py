@@ -302,7 +302,7 @@ def _require_task(ultralytics: Any, model: str, training: Training) -> None:
         described = ultralytics.nn.tasks.yaml_model_load(model)
         found = ultralytics.nn.tasks.guess_model_task(described)
     found = _TASKS.get(found, found)
-    if found != training.task:
+    if found not in (None, training.task):
         raise UserError(
             f"{training.key}: model {training.settings['model']!r} is for {found}, but the dataset "
             f"is for {training.task}"

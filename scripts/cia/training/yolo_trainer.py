@@ -59,7 +59,7 @@ class CheckedDataset(datasets.YOLODataset):
             content = super().cache_labels(path)
             kept = [text for text in content["msgs"] if "duplicate labels removed" not in text]
             reasons = [text.removeprefix(self.prefix) for text in kept]
-            reasons += self._misread(content["labels"])
+            reasons = reasons or self._misread(content["labels"])
         if reasons:
             listed = "\n".join(f"  {reason}" for reason in reasons[:5])
             raise UserError(
