@@ -81,6 +81,27 @@ def check_image(path: str | Path | BinaryIO) -> tuple[int, int]:
         return image.size[::-1] if orientation(image) in _ON_ITS_SIDE else image.size
 
 
+def check_header(path: str | Path) -> tuple[int, int, int]:
+    """Read a picture's header alone.
+
+    Returns
+    -------
+    tuple of int
+        Width and height as stored, and the EXIF orientation, 1 to 8.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or no picture.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            turned = orientation(image)
+            return *image.size, turned if turned in range(1, 9) else 1
+    except _DECODER_ERRORS as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
 def orientation(image: Image.Image) -> int:
     """Return the orientation that a PIL image's EXIF tells, or else its XMP, or else 1."""
     return image.getexif().get(ExifTags.Base.Orientation, 1)

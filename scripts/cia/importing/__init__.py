@@ -1,0 +1,1 @@
+"""Datasets of other programs, read where they lie: pictures become links, labels YOLO's lines."""
