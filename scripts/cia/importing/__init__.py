@@ -1,1 +1,1 @@
-"""Datasets of other programs, read where they lie: pictures become links, labels YOLO's lines."""
+"""Importing: datasets of other forms, their splits, and pictures that they hold twice."""
