@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 COLUMNS = {
     "manifest": ["id", "image", "width", "height", "sha256", "caption"],
+    "imported": ["id", "name", "file", "split", "group"],
+    "refused": ["id", "file", "reason", "unusable"],
     "rejected": ["file", "reason"],
     "labels": ["id", "label"],
     "conditions": ["id", "image", "width", "height", "sha256", "found", "picture_sha256"],
@@ -53,6 +55,7 @@ _NUMBERS = {
     "rank": "int64",
     "score": "float64",
     "object": "int64",
+    "unusable": "int64",
 }
 
 

@@ -8,6 +8,7 @@ checkout.
 
 STAGE = {
     "prepare": 1,
+    "import": 1,
     "scan": 2,
     "label": 2,
     "condition": 2,

@@ -105,7 +105,7 @@ def _subset_entry(config: dict, study: dict, real: int, draw: int) -> dict:
     source = config["datasets"][study["dataset"]]
     return {
         "task": source["task"],
-        "classes": source["classes"],
+        "classes": source.get("classes"),  # None: its source names them (cia.config.sources)
         "subset": {"dataset": study["dataset"], "real": real, "draw": draw},
     }
 

@@ -1,7 +1,7 @@
 """COCO's annotation files: instances, keypoints and captions, as of COCO itself and of Roboflow.
 
-https://cocodataset.org/#format-data. A file of a million objects is several GB as Python objects, so
-each annotation is packed as soon as the parser has it, and its dict is dropped.
+https://cocodataset.org/#format-data. Millions of annotations are many GB as Python objects, so each
+is packed as soon as the parser has it, and its dict is dropped.
 """
 
 import json

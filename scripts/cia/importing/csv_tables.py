@@ -1,4 +1,4 @@
-"""CSV tables with a row for each picture, or for each box; ciagen's, too (Filename, Emotion, Dataset)."""
+"""CSV tables with a row for each picture or box; ciagen's, too (Filename, Emotion, Dataset)."""
 
 import csv
 import os

@@ -4,7 +4,7 @@ Formats that give pixels say how wide and high the picture was to who drew the b
 turn pictures upright as EXIF says (browsers, and so most tools for labels) give the upright size;
 others give that of the stored pixels, and their boxes lie in these. So where an EXIF orientation
 exchanges width and height, the stated size tells which it is. Where it does not (a mirror image, a
-turn by 180 degrees, a square), upright is what is meant: more tools do it, and so does the workflow.
+turn by 180 degrees, a square), upright is what is meant, as most tools do it, and the workflow.
 """
 
 import os

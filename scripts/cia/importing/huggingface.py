@@ -1,7 +1,7 @@
 """Datasets of Hugging Face: a folder with metadata.jsonl or parquet files, or one of the hub.
 
-Read through the library `datasets`, which is no part of the lock: it brings 20 packages, and who has
-no such dataset needs none. Its pictures are not decoded here. Those in files become links; those
+Read through the library `datasets`, which is no part of the lock: it brings 20 packages, which only
+such a dataset needs. Its pictures are not decoded here. Those in files become links; those
 inside parquet files are written once, byte for byte.
 """
 

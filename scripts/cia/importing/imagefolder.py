@@ -1,4 +1,4 @@
-"""A folder for each class, with or without folders of splits above, as torchvision and timm have it."""
+"""A folder for each class, with or without folders of splits above, as torchvision has it."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

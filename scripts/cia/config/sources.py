@@ -1,0 +1,101 @@
+"""What datasets with a `source` leave to it: class names, and settings that it knows.
+
+The Snakefile needs the classes before it plans its jobs, and to read them may take a while (of a
+folder of XML files, say). So what a source says of itself is kept in `.snakemake/` with the state
+of its files. Light on purpose: the Snakefile imports it for every dry run.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+
+from cia.catalog import SOURCES, code
+from cia.config.values import edged_names
+from cia.errors import UserError, about
+from cia.files import tree_fingerprint, write_text
+from cia.importing.choices import choose_classes, require_splits
+from cia.importing.pictures import Description, MissingLibrary
+from cia.versions import STAGE
+
+KEPT = Path(".snakemake/cia/sources")
+
+
+def with_sources(config: dict, used: Mapping, in_a_run: bool = False) -> dict:
+    """Return the config with the classes (and more) of datasets that have them from a source.
+
+    Parameters
+    ----------
+    config : dict
+        With its defaults and its studies' datasets.
+    used : mapping
+        The part of it that results depend on. Sources of other datasets are not looked at.
+    in_a_run : bool
+        Whether this is a job of a run: it takes what the run found when it began.
+
+    Raises
+    ------
+    UserError
+        If a source can't be read, has not the classes that are chosen, or lacks a split that
+        nothing makes.
+    """
+    full = deepcopy(config)
+    for name in used["datasets"]:
+        entry = full["datasets"][name]
+        if "source" in entry:
+            with about(f"datasets.{name}.source"):
+                found = _described(entry, in_a_run)
+                require_splits(found.splits, entry.get("split"))
+            with about(f"datasets.{name}"):
+                chosen = choose_classes(entry.get("classes"), found.names)
+            if problems := list(edged_names(f"datasets.{name}.classes", chosen)):
+                raise UserError("; ".join(problems))
+            entry["classes"], entry["source"]["classes"] = list(chosen), chosen
+            known = {key: value for key, value in found.keys.items() if key in entry}
+            entry |= {key: value for key, value in known.items() if entry[key] is None}
+    for entry in full["datasets"].values():
+        if "subset" in entry:
+            whole = full["datasets"][entry["subset"]["dataset"]]
+            entry |= {key: whole[key] for key in entry if "source" in whole and key in whole}
+    return full
+
+
+@cache
+def _fingerprint(settings: str) -> str:
+    source = json.loads(settings)
+    return tree_fingerprint(*code(SOURCES[source["format"]]).watch(source))
+
+
+def source_fingerprint(source: Mapping) -> str:
+    """Return a short digest of the state of a source's files; taken once in a process."""
+    return _fingerprint(json.dumps({k: v for k, v in source.items() if k != "classes"}))
+
+
+def _described(entry: Mapping, in_a_run: bool) -> Description:
+    """Return what a source says of itself, from the file where it is kept if that still holds."""
+    source, task = entry["source"], entry["task"]
+    version = f"{STAGE['import']} {SOURCES[source['format']].code}"
+    key = json.dumps([version, task, source, "classes" in entry], sort_keys=True)
+    path = KEPT / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if in_a_run and kept:
+        return _description(kept)
+    state = source_fingerprint(source)
+    if kept and kept["state"] == state:
+        return _description(kept)
+    try:
+        found = code(SOURCES[source["format"]]).describe(source, task)
+    except MissingLibrary:
+        if "classes" not in entry:
+            raise
+        found = Description(None)  # the job that imports has the library, or says so
+    kept = {"state": state, "names": found.names, "splits": found.splits, "keys": found.keys}
+    write_text(path, json.dumps(kept))
+    return _description(json.loads(json.dumps(kept)))
+
+
+def _description(kept: Mapping) -> Description:
+    names, splits = (None if kept[key] is None else tuple(kept[key]) for key in ("names", "splits"))
+    return Description(names, splits, kept["keys"])
