@@ -20,13 +20,14 @@ rule import:
     localrule: True
     conda:
         "../envs/metrics.yaml"
-    threads: 1
+    threads: get_import_threads
     params:
         source=get_dataset("source"),
         task=get_dataset("task"),
         kpt_shape=get_dataset("kpt_shape"),
         split=get_split,
         seed=get_split_seed,
+        together=get_together,
         fingerprint=get_source_fingerprint,
         version=STAGE["import"],
     script:

@@ -16,7 +16,14 @@ def main(job):
     folder = Path(job.output.train).parents[1]
     with about(f"datasets.{job.wildcards.dataset}"):
         summary = import_dataset(
-            folder, params.source, params.task, params.kpt_shape, params.split, params.seed
+            folder,
+            params.source,
+            params.task,
+            params.kpt_shape,
+            params.split,
+            params.seed,
+            params.together,
+            job.threads,
         )
     log_summary(summary)
     write_yaml(job.output.summary, summary)

@@ -62,6 +62,31 @@ def load_image(path: str | Path | BinaryIO) -> np.ndarray:
         return np.asarray(to_rgb(image), dtype=np.uint8)
 
 
+def load_reduced(path: str | Path, side: int) -> np.ndarray:
+    """Load a picture as `load_image` does, for a small view of it: a JPEG may come smaller.
+
+    Its decoder leaves out what only larger views show, which takes a fraction of the time.
+
+    Parameters
+    ----------
+    side : int
+        Pixels that width and height have at least, where the picture has as many.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, shape (height, width, 3).
+
+    Raises
+    ------
+    OSError
+        As `load_image`; damage that does not show in the small view is not seen.
+    """
+    with _decoded(path, side) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.asarray(to_rgb(image), dtype=np.uint8)
+
+
 def check_image(path: str | Path | BinaryIO) -> tuple[int, int]:
     """Decode a picture as `load_image` does, but make no array of it.
 
@@ -131,13 +156,15 @@ def check_png(content: bytes) -> None:
 
 
 @contextmanager
-def _decoded(path: str | Path | BinaryIO) -> Iterator[Image.Image]:
+def _decoded(path: str | Path | BinaryIO, side: int | None = None) -> Iterator[Image.Image]:
     try:
         # Opened here: of a path, Pillow maps some TIFFs into memory and forgets to turn them.
         with (
             open(path, "rb") if isinstance(path, str | Path) else nullcontext(path) as file,
             Image.open(file, formats=_FORMATS) as image,
         ):
+            if side:
+                image.draft(None, (side, side))
             image.load()
             yield image
     except _DECODER_ERRORS as error:

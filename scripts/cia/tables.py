@@ -15,6 +15,7 @@ COLUMNS = {
     "imported": ["id", "name", "file", "split", "group"],
     "refused": ["id", "file", "reason", "unusable"],
     "rejected": ["file", "reason"],
+    "near_duplicates": ["likeness", "split", "file", "other_split", "other_file"],
     "labels": ["id", "label"],
     "conditions": ["id", "image", "width", "height", "sha256", "found", "picture_sha256"],
     "varied": ["id", "source", "variant", "image", "width", "height", "sha256", "found"],
@@ -56,6 +57,7 @@ _NUMBERS = {
     "score": "float64",
     "object": "int64",
     "unusable": "int64",
+    "likeness": "float64",
 }
 
 

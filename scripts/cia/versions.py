@@ -11,6 +11,7 @@ STAGE = {
     "import": 1,
     "scan": 2,
     "label": 2,
+    "near_duplicates": 1,
     "condition": 2,
     "vary": 3,
     "plan": 2,

@@ -76,7 +76,13 @@ def _source_errors(key: str, dataset: dict) -> Iterator[str]:
             yield f"{key}.classes: without a `source` there is nothing to rename; write a list"
         if "split" in dataset:
             yield f"{key}.split: only a dataset with a `source` can be split"
+        if dataset.get("near_duplicates") == "together":
+            yield f"{key}.near_duplicates: together needs a `source` with a `split`"
         return
+    if dataset.get("near_duplicates") == "together" and "split" not in dataset:
+        yield (
+            f"{key}.near_duplicates: together needs `split`; splits of the source stay as they are"
+        )
     if "prepare" in dataset:
         yield f"{key}: it has `prepare` and `source`; leave one out"
     tasks = SOURCES[source["format"]].tasks

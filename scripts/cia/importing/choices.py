@@ -1,12 +1,16 @@
-"""What the config chooses of a source: its classes, and the splits that it lacks.
+"""What the config chooses of a source: its classes, its splits, and what of near-duplicates.
 
 Light on purpose: the Snakefile imports it for every dry run.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 
 from cia.errors import UserError, suggest
 from cia.importing.pictures import SPLITS
+
+_LISTED = 10
+"""Pairs that a message lists."""
 
 _SHARES = "{train: 0.7, val: 0.15, test: 0.15}"
 
@@ -92,6 +96,61 @@ def shares_of(settings: Mapping | None) -> dict[str, float]:
     if shares and abs(sum(shares.values()) - 1) > 1e-6:
         raise UserError(f"split: the shares sum up to {sum(shares.values()):g}; make it 1")
     return shares
+
+
+def near_duplicates_setting(entry: Mapping) -> str:
+    """Return what a dataset's entry says of near-duplicates in different splits.
+
+    What it does not say depends on who made the splits: of folders, it was the user.
+    """
+    return entry.get("near_duplicates") or ("error" if "source" in entry else "ignore")
+
+
+def refuse_across(
+    pairs: Sequence[Mapping], setting: str, imported: bool, table: str | os.PathLike
+) -> str:
+    """Return a warning on near-duplicates in different splits, "" if there are none.
+
+    Parameters
+    ----------
+    pairs : sequence of mapping
+        Rows of a table of near-duplicates.
+    setting : str
+        `near_duplicates` of the dataset.
+    imported : bool
+        Whether the pictures are links to those of a `source`, whose names are then said.
+    table : path
+        Where all pairs are listed.
+
+    Raises
+    ------
+    UserError
+        The same, if the setting is `error`.
+    """
+    if not pairs:
+        return ""
+    listed = "".join(
+        f"\n  {pair['split']}: {_origin(pair['file'], imported)}, "
+        f"{pair['other_split']}: {_origin(pair['other_file'], imported)}"
+        for pair in pairs[:_LISTED]
+    )
+    more = f"\n  ... and {len(pairs) - _LISTED} more" if len(pairs) > _LISTED else ""
+    found = (
+        f"{len(pairs)} {'pair' if len(pairs) == 1 else 'pairs'} of near-duplicates in different "
+        f"splits (all are in {table}, and `snakemake --cores all look` shows them):{listed}{more}"
+    )
+    if setting != "error":
+        return found
+    together = ", or write near_duplicates: together to have them put into one split" * imported
+    raise UserError(
+        f"{found}\nA model that was trained on one of a pair is tested on what it has seen. Remove "
+        f"one picture of each pair, or move both into one split{together}. If they are different "
+        "pictures that look alike, write near_duplicates: warn, or ignore, in the dataset's entry."
+    )
+
+
+def _origin(path: str, imported: bool) -> str:
+    return os.readlink(path) if imported and os.path.islink(path) else path
 
 
 def _is_number(name: str) -> bool:

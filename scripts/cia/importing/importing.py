@@ -22,6 +22,7 @@ from cia.catalog import SOURCES, code
 from cia.errors import UserError
 from cia.files import remove_strays, write_text, write_texts
 from cia.importing.choices import require_splits, shares_of
+from cia.importing.near_duplicates import find_pairs, joined, take_thumbnails
 from cia.importing.pictures import SPLITS, Picture, Refused, Wanted, ordered
 from cia.importing.splits import Unsplit, assign_splits
 from cia.labels.lines import split_label
@@ -82,6 +83,8 @@ def import_dataset(
     kpt_shape: Sequence[int] | bool | None,
     split: Mapping | None,
     seed: int | None,
+    together: bool = False,
+    threads: int = 1,
 ) -> dict:
     """Read a source and make the folder of its dataset, or bring it up to date.
 
@@ -96,6 +99,10 @@ def import_dataset(
         As in the config.
     seed : int or None
         Of the splits that are made.
+    together : bool
+        Whether near-duplicates are put into one split.
+    threads : int
+        How many pictures are opened at a time, to find them.
 
     Returns
     -------
@@ -114,9 +121,13 @@ def import_dataset(
     group = (split or {}).get("group", "")
     wanted = Wanted(task, indices, kpt_shape, group, folder / "embedded")
     settings = {"split": split, "seed": seed} if shares_of(split) else None
+    if settings and together:
+        settings["near_duplicates"] = "together"
     before, known = _read_known(folder)
     pictures, refused = _read(source, wanted)
     given = ordered({picture.split for picture in pictures} - {""})
+    if together:
+        pictures = _with_near_duplicates(pictures, threads)
     entries = _with_splits(
         pictures, given, split, seed, known if before == settings else {}, refused
     )
@@ -239,6 +250,16 @@ def _group_of(match: re.Match | None) -> str:
     return (match[1] if match.re.groups else match[0]) or ""
 
 
+def _with_near_duplicates(pictures: list[Picture], threads: int) -> list[Picture]:
+    """Give near-duplicates, with all of their groups, one group."""
+    pairs = find_pairs(take_thumbnails([picture.path for picture in pictures], threads))
+    rows = [Unsplit(picture.name, (), picture.group) for picture in pictures]
+    return [
+        picture._replace(group=row.group)
+        for picture, row in zip(pictures, joined(rows, pairs), strict=True)
+    ]
+
+
 def _with_splits(
     pictures: list[Picture],
     given: tuple[str, ...],
@@ -263,7 +284,7 @@ def _with_splits(
                 f"split; leave out {' and '.join(spare)}, or all of `split` if none is missing"
             )
         free = [picture.split == "train" for picture in pictures]
-    keys = [f"{picture.split}\0{picture.name}" for picture in pictures]
+    keys = [f"{picture.split}/{picture.name}" for picture in pictures]
     rows = [
         Unsplit(key, _classes(picture.label), picture.group)
         for key, picture in zip(keys, pictures, strict=True)

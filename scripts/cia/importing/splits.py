@@ -131,7 +131,7 @@ def _one_of_each(splits: Mapping[str, str]) -> str:
     for name, split in sorted(splits.items()):
         turns[split].append(name)
     ranked = sorted((n, split, name) for split in turns for n, name in enumerate(turns[split]))
-    named = ", ".join(f"{name} in {split}" for _, split, name in ranked[:_NAMED])
+    named = ", ".join(f"{name.lstrip('/')} in {split}" for _, split, name in ranked[:_NAMED])
     return named + (f", and {len(ranked) - _NAMED} more" if len(ranked) > _NAMED else "")
 
 
