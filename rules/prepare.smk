@@ -1,3 +1,6 @@
+include: "inputs/prepare.smk"
+
+
 rule prepare_digits:
     """Make a demo dataset from scikit-learn's scans of real handwriting."""
     output:
@@ -17,7 +20,7 @@ rule prepare_digits:
         "../envs/metrics.yaml"
     threads: 1
     params:
-        settings=lambda wildcards: config["datasets"][wildcards.dataset]["prepare"],
+        settings=get_prepare_settings,
         seed=config["seed"],
         version=STAGE["prepare"],
     script:

@@ -33,6 +33,7 @@ rule report_sheet:
         settings=get_settings("selections"),
         task=get_dataset("task"),
         classes=get_dataset("classes"),
+        keypoints=get_keypoints,
         rows=6,
         variants=3,
         version=STAGE["report"],
@@ -101,6 +102,7 @@ rule report_extremes:
     params:
         task=get_dataset("task"),
         classes=get_dataset("classes"),
+        keypoints=get_keypoints,
         version=STAGE["report"],
     script:
         "../scripts/report_extremes.py"

@@ -23,7 +23,7 @@ rule vary:
         runtime=get_vary_minutes,
     params:
         folder=lambda wildcards: VARIED.format(**dict(wildcards.items())),
-        settings=lambda wildcards: config["variations"][get_generator(wildcards)["variation"]],
+        settings=get_vary_settings,
         extractor=get_extractor,
         variants=lambda wildcards: get_generator(wildcards)["variants"],
         seed=config["seed"],

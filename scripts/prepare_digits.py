@@ -10,7 +10,7 @@ def main(job):
     settings = job.params.settings
     counts = {split: settings[split] for split in ("train", "val", "test")}
     folder = Path(job.output.train).parents[1]
-    prepare(folder, settings["kind"], counts, job.params.seed)
+    prepare(folder, settings["kind"], counts, job.params.seed, settings.get("task"))
 
 
 if "snakemake" in globals():

@@ -10,6 +10,7 @@ from cia.reporting.selections import (
 from cia.reporting.sheets import (
     OWN_MAPS,
     SHARED_MAPS,
+    LabelForm,
     draw_sheet,
     has_own_maps,
     sample_rows,
@@ -34,19 +35,20 @@ def main(job):
         "real": _labels(job.input.real_labels),
         "synthetic": _labels(job.input.generated_labels),
     }
+    form = LabelForm(job.params.task, job.params.classes, **job.params.keypoints)
     rows = sheet_rows(
         images,
         sample_rows(images, job.params.rows),
         read_table(job.input.real, "manifest"),
         labels,
-        job.params.task,
-        job.params.classes,
+        form,
         job.params.variants,
     )
     title = f"Selection {job.wildcards.selection} keeps {keeps_words(images)}"
     subtitle = f"{job.wildcards.dataset}, {job.wildcards.generator}. {_rows_words(step)}"
     headers = OWN_MAPS if has_own_maps(images) else SHARED_MAPS
-    draw_sheet(job.output.sheet, title, subtitle, rows, text_chunks(title, job.input), headers)
+    about = text_chunks(title, job.input)
+    draw_sheet(job.output.sheet, title, subtitle, rows, about, form, headers)
 
 
 def _rows_words(step):

@@ -13,7 +13,7 @@ def get_maps(wildcards):
 
 def get_labels(wildcards):
     """The labels of synthetic images: those of varied maps, or of real pictures."""
-    if get_generator(wildcards)["variation"] and is_detection(wildcards):
+    if get_generator(wildcards)["variation"] and has_objects(wildcards):
         return {"varied": f"data/varied/{wildcards.dataset}/{wildcards.generator}/labels.csv"}
     return {"real": f"results/real/{wildcards.dataset}/train/labels.csv"}
 

@@ -62,12 +62,12 @@ class Condition:
 class Variation:
     """A way to give condition maps another geometry.
 
-    `task`: the only one that it is for, or None. `other_objects`: its maps hold other objects than
-    their source does, so that the source's caption would be wrong.
+    `tasks`: the only ones that it is for; all if there are none. `other_objects`: its maps hold
+    other objects than their source does, so that the source's caption would be wrong.
     """
 
     code: str
-    task: str | None = None
+    tasks: tuple[str, ...] = ()
     other_objects: bool = False
 
 
@@ -154,7 +154,11 @@ CONDITIONS = {
 
 VARIATIONS = {
     "warp": Variation("cia.variations.warp:varier"),
-    "recombine": Variation("cia.variations.recombine:varier", task="detection", other_objects=True),
+    "recombine": Variation(
+        "cia.variations.recombine:varier",
+        tasks=("detection", "segmentation", "pose"),
+        other_objects=True,
+    ),
 }
 """`kind` of the config's `variations`."""
 

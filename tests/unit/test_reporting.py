@@ -49,13 +49,14 @@ from cia.reporting.selections import (
     score_words,
     shown_step,
 )
-from cia.reporting.sheets import Tile, draw_sheet, sample_rows, sheet_rows
+from cia.reporting.sheets import LabelForm, Tile, draw_sheet, sample_rows, sheet_rows
 from cia.reporting.style import DROPPED, KEPT
 from cia.reporting.summary import shortage, summary_parts
 from cia.tables import read_table, write_table
 from conftest import ROOT
 
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+BOXES = LabelForm("detection", CLASSES)
 TOP_P = {"method": "top_p", "value": 0.5, "score": "mahalanobis", "order": "auto"}
 
 
@@ -136,6 +137,7 @@ def sheet_job(inputs, output, **params):
         "settings": TOP_P,
         "task": "detection",
         "classes": CLASSES,
+        "keypoints": {},
         "rows": 4,
         "variants": 3,
     } | params
@@ -197,7 +199,7 @@ def test_sheet_of_any_shape_stays_readable(tmp_path, size):
     image = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
     save_png(tmp_path / "p.png", image)
     tile = Tile(str(tmp_path / "p.png"), text="word " * 100, kept=True, head="1.23")
-    draw_sheet(tmp_path / "s.png", "title " * 60, "", [("best", [tile] * 5)], {})
+    draw_sheet(tmp_path / "s.png", "title " * 60, "", [("best", [tile] * 5)], {}, BOXES)
     height, width, _ = load_image(tmp_path / "s.png").shape
     assert 600 <= width <= 1200
     assert height <= 800
@@ -309,7 +311,7 @@ def test_rows_start_with_the_chosen_image_and_keep_to_its_source(digit_set):
     sample = sample_rows(images, 4)
     labels = {"real": {}, "synthetic": {}}
     real = read_table("real.csv", "manifest")
-    rows = sheet_rows(images, sample, real, labels, "detection", CLASSES, 2)
+    rows = sheet_rows(images, sample, real, labels, BOXES, 2)
     for item, (_, tiles) in zip(sample, rows, strict=True):
         assert len(tiles) == 4
         assert tiles[0].image == f"real/{item['source']}.png"
@@ -331,7 +333,7 @@ def test_variants_with_maps_of_their_own_are_shown_beside_them(digit_set):
     real, labels = read_table("real.csv", "manifest"), {"real": {}, "synthetic": {}}
     sample = sample_rows(images, 4)
     for item, (_, tiles) in zip(
-        sample, sheet_rows(images, sample, real, labels, "detection", CLASSES, 3), strict=True
+        sample, sheet_rows(images, sample, real, labels, BOXES, 3), strict=True
     ):
         names = [tile.image.split("/") for tile in tiles]
         assert [folder for folder, _ in names] == ["real", "own", "made", "own", "made"]
@@ -348,12 +350,14 @@ def test_labels_become_boxes_or_a_class_name(digit_set):
     sample = sample_rows(images, 1)
     source = sample[0]["source"]
     boxes = {"real": {source: "3 0.5 0.25 0.5 0.125\n9 0.1 0.1 0.2 0.2"}, "synthetic": {}}
-    ((_, tiles),) = sheet_rows(images, sample, real, boxes, "detection", CLASSES, 1)
-    assert [box.name for box in tiles[0].boxes] == ["three", "nine"]
-    assert (tiles[0].boxes[0].cy, tiles[0].boxes[0].height) == (0.25, 0.125)
-    assert tiles[2].boxes == ()
+    ((_, tiles),) = sheet_rows(images, sample, real, boxes, BOXES, 1)
+    assert [one.index for one in tiles[0].objects] == ["3", "9"]
+    assert tiles[0].objects[0].box == (0.25, 0.1875, 0.75, 0.3125)
+    assert tiles[2].objects == []
     classes = {"real": {source: "4"}, "synthetic": {}}
-    ((_, tiles),) = sheet_rows(images, sample, real, classes, "classification", CLASSES, 1)
+    ((_, tiles),) = sheet_rows(
+        images, sample, real, classes, LabelForm("classification", CLASSES), 1
+    )
     assert tiles[0].head == "four"
 
 
@@ -450,7 +454,9 @@ def test_extremes_show_both_ends_of_every_score_that_tells_images_apart():
     scores = pd.DataFrame({"id": ids, "image": ids, "realism": range(20), "mahalanobis": range(20)})
     scores["flat"] = 1.0
     scores["rare"] = [1.0, 2.0] + [np.nan] * 18
-    rows = extreme_rows(scores, dict.fromkeys(ids, "1"), "classification", ["zero", "one"])
+    rows = extreme_rows(
+        scores, dict.fromkeys(ids, "1"), LabelForm("classification", ["zero", "one"])
+    )
     assert [name.split("\n")[0] for name, _ in rows] == ["realism", "mahalanobis"]
     best_first = [tile.image for tile in rows[1][1]]
     assert best_first == ["00", "01", "02", "09", "10", "11", "17", "18", "19"]

@@ -13,6 +13,7 @@ import vary as script
 from cia.catalog import CONDITIONS, code
 from cia.errors import UserError
 from cia.images import load_image, save_png
+from cia.labels.objects import Object
 from cia.tables import read_table, write_table
 from cia.variations.geometry import draw_warp, outline, warp_map, warped_box
 from cia.variations.recombine import collect_pieces, compose, erase, shared
@@ -347,10 +348,11 @@ def test_a_warp_depends_on_its_own_picture_alone(maps, tmp_path):
 
 
 def test_objects_that_others_cover_are_no_pieces():
-    objects = [("0", (10, 10, 30, 30)), ("1", (20, 10, 40, 30)), ("2", (60, 10, 80, 30))]
-    pieces = collect_pieces("a", objects, SIZE, margin=2, max_overlap=0.2)
-    assert [piece.index for piece in pieces] == ["2"]
-    assert len(collect_pieces("a", objects, SIZE, margin=2, max_overlap=0.5)) == 3
+    boxes = [(10, 10, 30, 30), (20, 10, 40, 30), (60, 10, 80, 30)]
+    objects = [Object(str(index), box) for index, box in enumerate(boxes)]
+    pieces = collect_pieces("a", objects, SIZE, 2, 0.2, "lines")
+    assert [piece.object.index for piece in pieces] == ["2"]
+    assert len(collect_pieces("a", objects, SIZE, 2, 0.5, "lines")) == 3
 
 
 def test_a_piece_takes_no_line_of_its_neighbor(tmp_path):
@@ -396,9 +398,10 @@ def test_erasing_takes_the_nearest_class_or_black():
     image = np.full((20, 20, 3), 7, dtype=np.uint8)
     image[:, 10:] = 9
     image[5:15, 5:9] = 200
-    assert set(np.unique(erase(image, [(5, 5, 9, 15)], "nearest"))) == {7, 9}
-    assert (erase(image, [(5, 5, 9, 15)], "nearest")[:, :10] == 7).all()
-    assert (erase(image, [(5, 5, 9, 15)], "lines")[5:15, 5:9] == 0).all()
+    gone = (image == 200).all(axis=2)
+    assert set(np.unique(erase(image, gone, "nearest"))) == {7, 9}
+    assert (erase(image, gone, "nearest")[:, :10] == 7).all()
+    assert (erase(image, gone, "lines")[5:15, 5:9] == 0).all()
     assert (compose(image, [], None, "lines") == image).all()
 
 

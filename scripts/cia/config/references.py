@@ -64,6 +64,7 @@ def reference_errors(config: dict) -> Iterator[str]:
         yield from _unfit_judges(config, f"experiments.{index}.judges", experiment)
         yield from _unjudged(config, f"experiments.{index}", experiment)
         yield from _unfit_variations(config, f"experiments.{index}.generators", experiment)
+        yield from _mirrored_keypoints(config, experiment)
 
 
 def _source_errors(key: str, dataset: dict) -> Iterator[str]:
@@ -156,7 +157,9 @@ def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
     yield from _unjudged(config, key, study)
     yield from _taken(config, name, study)
     yield from _stock_too_small(config, key, study)
-    yield from _unfit_variations(config, f"{key}.others", {**study, "generators": everything})
+    owner = {**study, "generators": everything}
+    yield from _unfit_variations(config, f"{key}.others", owner)
+    yield from _mirrored_keypoints(config, {**owner, "arms": name})
 
 
 def _too_small(config: dict, key: str, arm: dict) -> str | None:
@@ -273,12 +276,34 @@ def _unfit_variations(config: dict, key: str, experiment: dict) -> Iterator[str]
     for name in experiment["generators"]:
         variation = config["generators"].get(name, {}).get("variation")
         kind = config["variations"].get(variation, {}).get("kind")
-        if task and kind and VARIATIONS[kind].task not in (None, task):
-            fits = [other for other, entry in VARIATIONS.items() if entry.task in (None, task)]
+        if task and kind and task not in (VARIATIONS[kind].tasks or (task,)):
+            fits = [o for o, entry in VARIATIONS.items() if task in (entry.tasks or (task,))]
             yield (
                 f"{key}: {name!r} has variation {variation!r} of kind {kind!r}, which is for "
-                f"{VARIATIONS[kind].task}, but dataset {experiment['dataset']!r} is for {task}: "
-                f"use kind {' or '.join(map(repr, fits))}"
+                f"{' or '.join(VARIATIONS[kind].tasks)}, but dataset {experiment['dataset']!r} is "
+                f"for {task}: use kind {' or '.join(map(repr, fits))}"
+            )
+
+
+def _mirrored_keypoints(config: dict, experiment: dict) -> Iterator[str]:
+    """A mirrored left hand looks like a right one, so its keypoint has to become the other one."""
+    dataset = config["datasets"].get(experiment["dataset"], {})
+    if dataset.get("task") != "pose" or dataset.get("flip_idx"):
+        return
+    generators = [config["generators"].get(name, {}) for name in experiment["generators"]]
+    names = dict.fromkeys(entry.get("variation") for entry in generators)
+    flips = {f"variations.{name}": config["variations"].get(name, {}) for name in names}
+    for name in experiment.get("mixes", ()):
+        classical = config["mixes"].get(name, {}).get("classical") or {}
+        flips[f"mixes.{name}.classical.augmentation"] = classical.get("augmentation", {})
+    if "arms" in experiment:
+        flips[f"studies.{experiment['arms']}.classical"] = experiment["classical"] or {}
+    for key, settings in flips.items():
+        if settings.get("flip"):
+            yield (
+                f"{key}.flip: dataset {experiment['dataset']!r} has keypoints, and nothing says "
+                "which one each becomes in a mirror image. Set `flip: 0`, or give the dataset its "
+                "`flip_idx`: [1, 0] says that the two swap"
             )
 
 

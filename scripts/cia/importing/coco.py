@@ -251,13 +251,16 @@ def _without_group(entries: list[dict]) -> list[dict]:
 
 
 def _pose(entries: Sequence[Mapping]) -> dict:
-    """Return `kpt_shape`, and `skeleton` from 0 on, of the categories with keypoints."""
+    """Return `kpt_shape`, names and `skeleton` (from 0 on) of the categories with keypoints."""
     posed = [entry for entry in entries if entry.get("keypoints")]
     counts = {len(entry["keypoints"]) for entry in posed}
     if len(counts) != 1:
         return {}
     skeleton = [[a - 1, b - 1] for a, b in posed[0].get("skeleton") or []]
-    return {"kpt_shape": [counts.pop(), 3]} | ({"skeleton": skeleton} if skeleton else {})
+    names = list(map(str, posed[0]["keypoints"]))
+    keys = {"kpt_shape": [counts.pop(), 3], "skeleton": skeleton}
+    keys |= {"keypoints": names if len(set(names)) == len(names) else None}
+    return {key: value for key, value in keys.items() if value}
 
 
 def _merged(one: Picture, other: Picture) -> Picture:

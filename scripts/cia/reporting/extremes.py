@@ -1,6 +1,6 @@
 """The best, middle and worst synthetic images by each score: what does a score see?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from cia.filtering import rank
 from cia.reporting.pages import format_number
 from cia.reporting.selections import direction_words
-from cia.reporting.sheets import Tile, read_label
+from cia.reporting.sheets import LabelForm, Tile, read_label
 
 EACH = 3
 """Images shown of the best, of the middle and of the worst."""
@@ -16,7 +16,7 @@ HEADERS = (("best", EACH), ("middle", EACH), ("worst", EACH))
 
 
 def extreme_rows(
-    scores: pd.DataFrame, labels: Mapping[str, str], task: str, classes: Sequence[str]
+    scores: pd.DataFrame, labels: Mapping[str, str], form: LabelForm
 ) -> list[tuple[str, list[Tile]]]:
     """Return a named row of tiles per score: best, middle, worst images.
 
@@ -27,9 +27,7 @@ def extreme_rows(
         or that fewer than nine have, is left out.
     labels : mapping
         id to label.
-    task : {"detection", "classification"}
-    classes : sequence of str
-        Class names in index order.
+    form : LabelForm
     """
     rows = []
     for name in scores.columns.drop(["id", "image"]):
@@ -37,7 +35,7 @@ def extreme_rows(
         if len(known) < 3 * EACH or known[name].nunique() < 2:
             continue
         ranked = rank(known, {"score": name}, known)
-        tiles = [_tile(ranked.iloc[place], labels, task, classes) for place in _places(len(ranked))]
+        tiles = [_tile(ranked.iloc[place], labels, form) for place in _places(len(ranked))]
         words = name.replace("_", "\n"), direction_words({"score": name}).replace(" ", "\n", 1)
         rows.append(("\n".join(words), tiles))
     return rows
@@ -48,6 +46,6 @@ def _places(images: int) -> np.ndarray:
     return np.concatenate([first, images // 2 - EACH // 2 + first, images - EACH + first])
 
 
-def _tile(row: pd.Series, labels, task, classes) -> Tile:
-    words, boxes = read_label(labels.get(row["id"], ""), task, classes)
-    return Tile(row["image"], format_number(row["score"]), words, boxes)
+def _tile(row: pd.Series, labels, form: LabelForm) -> Tile:
+    words, objects = read_label(labels.get(row["id"], ""), form)
+    return Tile(row["image"], format_number(row["score"]), words, objects)

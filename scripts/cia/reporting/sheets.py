@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from cia.images import load_image, resize_image, save_png
-from cia.labels.lines import split_label
+from cia.labels.objects import Object, parse_objects
+from cia.reporting.overlays import font, paint_objects, shorten
 from cia.reporting.pages import format_number
 from cia.reporting.style import DROPPED, FAINT, INK, KEPT, MUTED
 
@@ -28,18 +28,19 @@ SHARED_MAPS = (("real", 1), ("condition", 1), ("synthetic", 1), ("more variants"
 OWN_MAPS = (("real", 1), *(("condition", 1), ("synthetic", 1)) * 3)
 """Headers of the columns of a sheet, with how many each spans at most; the second is for sets
 in which each variant has a condition map of its own."""
-_BOX, _BOX_HALO = "#FFFFFF", "#000000"
 
 
-@dataclass(frozen=True)
-class NamedBox:
-    """A labeled object: its class name, and cx, cy, w, h as shares of the picture's sides."""
+class LabelForm(NamedTuple):
+    """What a dataset's labels are: its task, its class names in index order, and of a pose more.
 
-    name: str
-    cx: float
-    cy: float
-    width: float
-    height: float
+    `kpt_shape` is the number of keypoints and of numbers of each; `skeleton` the pairs of keypoints
+    that lines join.
+    """
+
+    task: str
+    classes: Sequence[str]
+    kpt_shape: Sequence[int] | None = None
+    skeleton: Sequence[Sequence[int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Tile:
         Short line right under the picture: class or score.
     text : str
         Caption or prompt under it.
-    boxes : tuple of NamedBox
+    objects : sequence of Object
+        In shares of the picture's sides.
     kept : bool or None
         Whether the selection kept it; None for a picture that it does not judge.
     """
@@ -62,7 +64,7 @@ class Tile:
     image: str
     head: str = ""
     text: str = ""
-    boxes: tuple[NamedBox, ...] = ()
+    objects: Sequence[Object] = ()
     kept: bool | None = None
 
 
@@ -122,8 +124,7 @@ def sheet_rows(
     sample: Sequence[Mapping],
     real: pd.DataFrame,
     labels: Mapping[str, Mapping[str, str]],
-    task: str,
-    classes: Sequence[str],
+    form: LabelForm,
     variants: int,
 ) -> list[tuple[str, list[Tile]]]:
     """Turn chosen images into named rows of tiles.
@@ -138,9 +139,7 @@ def sheet_rows(
         Manifest of the real training images.
     labels : mapping
         `real` and `synthetic`: id to label.
-    task : {"detection", "classification"}
-    classes : sequence of str
-        Class names in index order.
+    form : LabelForm
     variants : int
         Synthetic images per row, at most: the chosen one, then others of the same real picture;
         where each has a condition map of its own, which stands beside it, about half as many.
@@ -160,14 +159,14 @@ def sheet_rows(
         family = family.head((variants + 1) // 2 if paired else variants)  # as many tiles
         picture = pictures.loc[item["source"]]
         label = labels["real"].get(item["source"], "")
-        head, boxes = read_label(label, task, classes)
-        tiles = [Tile(picture["image"], head, picture["caption"], boxes)]
+        head, objects = read_label(label, form)
+        tiles = [Tile(picture["image"], head, picture["caption"], objects)]
         for number, image in enumerate(family.to_dict("records")):
             if not number or paired:
                 tiles.append(Tile(image["condition"]))
-            _, boxes = read_label(labels["synthetic"].get(image["id"], ""), task, classes)
+            _, objects = read_label(labels["synthetic"].get(image["id"], ""), form)
             score = format_number(image["score"]) if np.isfinite(image["score"]) else ""
-            tiles.append(Tile(image["image"], score, image["prompt"], boxes, image["kept"]))
+            tiles.append(Tile(image["image"], score, image["prompt"], objects, image["kept"]))
         rows.append((_row_name(item), tiles))
     return rows
 
@@ -184,12 +183,11 @@ def _row_name(item: Mapping) -> str:
     return f"{name}\nrank {item['rank']}\nof {item['of']}".strip()
 
 
-def read_label(label: str, task: str, classes: Sequence[str]) -> tuple[str, tuple[NamedBox, ...]]:
-    """Return a label's class name (of a picture with one class), and its boxes."""
-    if task == "classification":
-        return (classes[int(label)] if label else ""), ()
-    lines = split_label(label)
-    return "", tuple(NamedBox(classes[int(index)], *map(float, sides)) for index, *sides in lines)
+def read_label(label: str, form: LabelForm) -> tuple[str, list[Object]]:
+    """Return a label's class name (of a picture with one class), and the objects to draw."""
+    if form.task == "classification":
+        return (form.classes[int(label)] if label else ""), []
+    return "", parse_objects(label, form.task, form.kpt_shape)
 
 
 def draw_sheet(
@@ -198,6 +196,7 @@ def draw_sheet(
     subtitle: str,
     rows: Sequence[tuple[str, Sequence[Tile]]],
     about: dict[str, str],
+    form: LabelForm,
     headers: Sequence[tuple[str, int]] = SHARED_MAPS,
 ) -> None:
     """Draw rows of tiles as one PNG, under headers with the number of columns that each spans.
@@ -210,7 +209,8 @@ def draw_sheet(
     gutter = _gutter([name for name, _ in rows])
     width = _tile_width(pictures, (WIDTH - 2 * MARGIN - gutter - GAP * (columns - 1)) // columns)
     drawn = [
-        _draw_row(row, images, width, gutter) for row, images in zip(rows, pictures, strict=True)
+        _draw_row(row, images, width, gutter, form)
+        for row, images in zip(rows, pictures, strict=True)
     ]
     full = 2 * MARGIN + gutter + columns * width + (columns - 1) * GAP
     header = _draw_header(title, subtitle, headers, columns, width, gutter, full)
@@ -226,7 +226,7 @@ def _gutter(names: Sequence[str]) -> int:
     lines = [line for name in names for line in name.split("\n") if line]
     if not lines:
         return 0
-    return max(GUTTER, *(int(_font(14).getlength(line)) + GAP for line in lines))
+    return max(GUTTER, *(int(font(14).getlength(line)) + GAP for line in lines))
 
 
 def _tile_width(pictures: Sequence[Sequence[np.ndarray]], room: int) -> int:
@@ -269,7 +269,7 @@ def _draw_header(title, subtitle, headers, columns, width, gutter, full) -> Imag
     return header
 
 
-def _draw_row(row, images, width: int, gutter: int) -> Image.Image:
+def _draw_row(row, images, width: int, gutter: int, form: LabelForm) -> Image.Image:
     name, tiles = row
     fitted = [_fit(image, width) for image in images]
     tallest = max(picture.height for picture in fitted)
@@ -294,7 +294,7 @@ def _draw_row(row, images, width: int, gutter: int) -> Image.Image:
         left = MARGIN + gutter + column * (width + GAP)
         area = (left, FRAME, picture.width, picture.height)
         strip.paste(picture, area[:2])
-        _draw_boxes(draw, tile.boxes, area)
+        paint_objects(strip, tile.objects, form.classes, form.skeleton, area)
         _draw_frame(draw, tile, area)
         below = FRAME + tallest + 9
         _draw_head(draw, tile, left, below)
@@ -331,65 +331,25 @@ def _draw_head(draw, tile: Tile, left: int, top: int) -> None:
     if tile.kept is not None:
         words = f"{words}  {'✓ kept' if tile.kept else '✗ dropped'}".strip()
     color = INK if tile.kept is None else KEPT if tile.kept else DROPPED
-    draw.text((left, top), words, font=_font(14, bold=True), fill=color)
-
-
-def _draw_boxes(draw, boxes: Sequence[NamedBox], area: tuple[int, int, int, int]) -> None:
-    left, top, width, height = area
-    placed = []
-    for box in boxes:
-        x0, x1 = (left + (box.cx + side * box.width / 2) * width for side in (-1, 1))
-        y0, y1 = (top + (box.cy + side * box.height / 2) * height for side in (-1, 1))
-        corners = [round(value) for value in (x0, y0, x1 - 1, y1 - 1)]
-        draw.rectangle(corners, outline=_BOX_HALO, width=1)
-        outer = [corners[0] - 1, corners[1] - 1, corners[2] + 1, corners[3] + 1]
-        draw.rectangle(outer, outline=_BOX, width=1)
-        placed.append((box.name, outer))
-    for name, outer in placed:
-        _draw_tag(draw, name, outer, area)
-
-
-def _draw_tag(draw, name: str, box: Sequence[int], area: tuple[int, int, int, int]) -> None:
-    """Write a class name on the box's upper edge, inside the picture."""
-    font = _font(11)
-    name = _wrap(name, 11, area[2] - 4, 1)[0]
-    width = round(font.getlength(name)) + 4
-    left = min(max(box[0], area[0]), area[0] + area[2] - width)
-    top = max(box[1] - 13, area[1])
-    draw.rectangle((left, top, left + width - 1, top + 13), fill=_BOX_HALO)
-    draw.text((left + 2, top), name, font=font, fill="white")
+    draw.text((left, top), words, font=font(14, bold=True), fill=color)
 
 
 def _write(draw, corner, lines, size, color, step, bold=False) -> None:
     for number, line in enumerate(lines):
         place = (corner[0], corner[1] + number * step)
-        draw.text(place, line, font=_font(size, bold), fill=color)
+        draw.text(place, line, font=font(size, bold), fill=color)
 
 
 def _wrap(text: str, size: int, width: int, most: int, bold: bool = False) -> list[str]:
     """Break a text into at most `most` lines of at most `width` pixels; an ellipsis if cut."""
-    font = _font(size, bold)
+    letters = font(size, bold)
     lines, rest = [], text.split()
     while rest and len(lines) < most:
         count = 1
-        while count < len(rest) and font.getlength(" ".join(rest[: count + 1])) <= width:
+        while count < len(rest) and letters.getlength(" ".join(rest[: count + 1])) <= width:
             count += 1
         lines.append(" ".join(rest[:count]))
         rest = rest[count:]
-    if lines and (rest or font.getlength(lines[-1]) > width):
-        lines[-1] = _shorten(f"{lines[-1]}…" if rest else lines[-1], font, width)
-    return [_shorten(line, font, width) for line in lines]
-
-
-def _shorten(line: str, font, width: int) -> str:
-    while len(line) > 1 and font.getlength(line) > width:
-        line = line[:-2].rstrip(" ,;") + "…"
-    return line
-
-
-@cache
-def _font(size: int, bold: bool = False):
-    """DejaVu Sans, which comes with matplotlib: the same letters on every machine."""
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    return ImageFont.truetype(folder / name, size, layout_engine=ImageFont.Layout.BASIC)
+    if lines and (rest or letters.getlength(lines[-1]) > width):
+        lines[-1] = shorten(f"{lines[-1]}…" if rest else lines[-1], letters, width)
+    return [shorten(line, letters, width) for line in lines]

@@ -1,14 +1,17 @@
-"""Geometry of condition maps: a map's pixels and the boxes of its objects go through one transform.
+"""Geometry of condition maps: a map's pixels and its objects go through one transform.
 
 Points are (x, y) in pixels of the map; the center of the pixel in column i and row j is
 (i + 0.5, j + 0.5). A box is (left, top, right, bottom) in the same pixels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+from cia.labels.objects import Object, box_around
+from cia.labels.shapes import densified, keypoints_inside, labeled, polygon_inside
 
 WAVES = 4
 """Waves of which an elastic warp is the sum."""
@@ -18,6 +21,8 @@ SPARSE = 0.5
 """If what is drawn inside a box spans less of a side, it does not show where the object ends."""
 MARGIN = 2
 """Pixels around a box in which an object's outline may still lie."""
+STRAIGHT = 0.05
+"""Pixels by which an elastic warp may bend an edge of a polygon that gets no more points."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,19 @@ class Warp:
             if np.abs(found - last).max(initial=0.0) < 1e-3:
                 break
         return found
+
+    @property
+    def mirrors(self) -> bool:
+        return bool(np.linalg.det(self.matrix) < 0)
+
+    @property
+    def longest_straight(self) -> float:
+        """Pixels of a straight line that it bends by no more than `STRAIGHT`."""
+        frequency, amplitude = (
+            np.linalg.norm(part, axis=1) for part in (self.waves[:, :2], self.waves[:, 3:])
+        )
+        curvature = np.linalg.norm(self.matrix, 2) * (frequency**2 * amplitude).sum()
+        return float(np.sqrt(8 * STRAIGHT / curvature)) if curvature else np.inf
 
     def moved(self, shift: np.ndarray) -> "Warp":
         """Return the same warp, moved on by `shift` pixels."""
@@ -305,3 +323,51 @@ def warped_box(
     whole = np.ptp(moved, axis=0) + 1
     visible = float(np.prod(high - low) / np.prod(whole))
     return (*low.tolist(), *high.tolist()), min(round(visible, 9), 1.0)
+
+
+def followed(image: np.ndarray, one: Object, interpolation: str) -> np.ndarray:
+    """Return the points that an object's box is around: its polygon, or else its `outline`."""
+    return outline(image, one.box, interpolation) if one.polygon is None else one.polygon
+
+
+def moved_object(
+    one: Object,
+    points: np.ndarray,
+    warp: Warp,
+    size: tuple[int, int],
+    flip_idx: Sequence[int] | None = None,
+) -> tuple[Object | None, float]:
+    """Return an object where the warp takes it, as far as it lies in the picture.
+
+    Parameters
+    ----------
+    one : Object
+        In pixels.
+    points : numpy.ndarray
+        From `followed`.
+    warp : Warp
+    size : tuple of int
+        The picture's width and height.
+    flip_idx : sequence of int, optional
+        See `cia.labels.shapes.keypoints_inside`; used if the warp mirrors.
+
+    Returns
+    -------
+    object : Object or None
+        None if nothing of it lies in the picture.
+    visible : float
+        The share of it that does: of the polygon's area, or of the box's. A keypoint that has no
+        visibility and leaves the picture makes it 0, since no label could say so.
+    """
+    if one.polygon is not None:
+        ring = warp.forward(densified(points, warp.longest_straight))
+        part, visible = polygon_inside(ring, size)
+        return part if part is None else Object(one.index, box_around(part), part), visible
+    box, visible = warped_box(points, warp, size)
+    if box is None or one.keypoints is None:
+        return box and Object(one.index, box), visible
+    swap = flip_idx if warp.mirrors else None
+    keypoints = keypoints_inside(one.keypoints, warp.forward, size, swap)
+    lost = labeled(one.keypoints).sum() - labeled(keypoints).sum()
+    visible = 0.0 if lost and keypoints.shape[1] == 2 else visible
+    return Object(one.index, box, keypoints=keypoints), visible

@@ -12,7 +12,8 @@ from cia.catalog import VARIATIONS, code
 from cia.errors import UserError
 from cia.files import digest_file, remove_strays
 from cia.images import save_png
-from cia.labels.reading import Objects, read_objects, write_objects
+from cia.labels.objects import Object
+from cia.labels.shapes import label_of_pixels, objects_in_pixels
 from cia.planning.plans import variant_id
 from cia.progress import Progress
 
@@ -23,24 +24,26 @@ if TYPE_CHECKING:
 class Varied(NamedTuple):
     """A varied map: the picture, its objects (None: a classification), and what it comes from.
 
-    `sources` are the real pictures of which it shows something, the varied one first.
+    Objects are in pixels of the map. `sources` are the real pictures of which it shows something,
+    the varied one first.
     """
 
     image: np.ndarray
-    objects: Objects | None
+    objects: list[Object] | None
     found: int
     sources: list[str]
 
 
 Varier = Callable[
-    ["pd.DataFrame", Mapping[str, Objects] | None, Mapping[str, Any], str],
+    ["pd.DataFrame", Mapping[str, list[Object]] | None, Mapping[str, Any], str],
     Callable[[Any, np.random.Generator], Varied | str],
 ]
 """What the `VARIATIONS` of `cia.catalog` are.
 
-Functions of all maps (as `vary_maps` takes them), the objects of each (None for a classification),
-the settings, and how maps of this kind are moved. They return the function that varies one map: of
-its row and a random generator, to a varied map, or to the reason why there is none.
+Functions of all maps (as `vary_maps` takes them), the objects of each in pixels (None for a
+classification), the settings, and how maps of this kind are moved. They return the function that
+varies one map: of its row and a random generator, to a varied map, or to the reason why there is
+none.
 """
 
 
@@ -74,11 +77,12 @@ def vary_maps(
         Manifest of the condition maps: id, image, width, height, found.
     labels : mapping or None
         Real picture to its YOLO lines; None for a classification, whose label no warp changes.
-        A picture without label is rejected, since the boxes of its variants would be unknown.
+        A picture without label is rejected, since the objects of its variants would be unknown.
     folder : path
         Where the maps go, into images/; other PNGs there are deleted.
     settings : mapping
-        An entry of `variations` in the config; its `kind` is one of `VARIATIONS`.
+        An entry of `variations` in the config; its `kind` is one of `VARIATIONS`. For labels other
+        than boxes `labels` says what they are: task, and of a pose kpt_shape and flip_idx.
     interpolation : {"lines", "linear", "nearest"}
         How maps of this kind are moved; see `cia.variations.geometry.warp_map`.
     variants : int
@@ -100,10 +104,11 @@ def vary_maps(
     """
     images = Path(folder) / "images"
     images.mkdir(parents=True, exist_ok=True)
+    task, kpt_shape = _form(settings)
     objects = None
     if labels is not None:
         objects = {
-            row.id: read_objects(labels[row.id], (row.width, row.height))
+            row.id: objects_in_pixels(labels[row.id], (row.width, row.height), task, kpt_shape)
             for row in maps.itertuples()
             if row.id in labels
         }
@@ -132,7 +137,7 @@ def vary_maps(
             if reason:
                 result.rejected.append({"file": row.image, "reason": reason})
             for id_, variant, varied in made:
-                _enter(result, row, id_, variant, varied, images)
+                _enter(result, row, id_, variant, varied, images, task)
     if not result.manifest:
         raise UserError(
             f"None of {len(maps)} condition maps could be varied; the first because: "
@@ -142,7 +147,15 @@ def vary_maps(
     return result
 
 
-def _enter(result: Varieties, row, id_: str, variant: int, varied: Varied, images: Path) -> None:
+def _form(settings: Mapping[str, Any]) -> tuple[str, list[int] | None]:
+    """Return the task and the kpt_shape of the labels to move."""
+    form = settings.get("labels", {"task": "detection"})
+    return form["task"], form.get("kpt_shape")
+
+
+def _enter(
+    result: Varieties, row, id_: str, variant: int, varied: Varied, images: Path, task: str
+) -> None:
     path = images / f"{id_}.png"
     result.manifest.append(
         {
@@ -157,7 +170,7 @@ def _enter(result: Varieties, row, id_: str, variant: int, varied: Varied, image
         }
     )
     if varied.objects is not None:
-        label = write_objects(varied.objects, (row.width, row.height))
+        label = label_of_pixels(varied.objects, (row.width, row.height), task)
         result.labels.append({"id": id_, "label": label})
     result.sources.extend({"id": id_, "source": source} for source in varied.sources)
 

@@ -1,12 +1,12 @@
-"""Warped condition maps: the whole map is turned, scaled, moved and bent, and its boxes with it."""
+"""Warped condition maps: all of a map is turned, scaled, moved and bent, its objects with it."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 from cia.images import load_image
-from cia.labels.lines import Box
-from cia.variations.geometry import Warp, draw_warp, outline, warp_map, warped_box
+from cia.labels.objects import Object
+from cia.variations.geometry import Warp, draw_warp, followed, moved_object, warp_map
 from cia.variations.varying import Varied
 
 STRENGTHS = (1.0,) * 12 + (0.5, 0.25, 0.125, 0.0)
@@ -19,28 +19,33 @@ def varier(maps, objects, settings, interpolation) -> Callable[..., Varied]:
     def vary(row, rng) -> Varied:
         image, size = load_image(row.image), (row.width, row.height)
         own = None if objects is None else objects[row.id]
-        warp, boxes = _fitting_warp(rng, settings, image, own, size, interpolation)
-        moved = own and [(index, box) for (index, _), box in zip(own, boxes, strict=True)]
+        warp, moved = _fitting_warp(rng, settings, image, own, size, interpolation)
         warped = warp_map(image, warp, interpolation)
         return Varied(warped, moved, row.found if warped.any() else 0, [row.id])
 
     return vary
 
 
-def _fitting_warp(rng, settings, image, objects, size, interpolation) -> tuple[Warp, list[Box]]:
+def _fitting_warp(
+    rng, settings, image, objects, size, interpolation
+) -> tuple[Warp, list[Object] | None]:
     """Draw warps, weaker ones in the end, until enough of every object is in the picture."""
+    flip_idx = settings.get("labels", {}).get("flip_idx")
     if objects is None:  # the object of a classification is whatever the map draws
         rows, columns = np.nonzero(image.any(axis=2))
         drawn = np.column_stack([columns, rows]) + 0.5
     else:
-        outlines = [outline(image, box, interpolation) for _, box in objects]
+        points = [followed(image, one, interpolation) for one in objects]
     for strength in STRENGTHS:
         warp = draw_warp(rng, settings, (0, 0, *size), strength)
         if objects is None:
-            found, shares = [], [_share_inside(warp.forward(drawn), size)]
+            found, shares = None, [_share_inside(warp.forward(drawn), size)]
         else:
-            pairs = [warped_box(points, warp, size) for points in outlines]
-            found, shares = [box for box, _ in pairs], [visible for _, visible in pairs]
+            moved = [
+                moved_object(*pair, warp, size, flip_idx)
+                for pair in zip(objects, points, strict=True)
+            ]
+            found, shares = [one for one, _ in moved], [visible for _, visible in moved]
         if all(share >= settings["min_visible"] for share in shares):
             break
     return warp, found
