@@ -124,6 +124,11 @@ def get_dataset(key):
     return lambda wildcards: get_entry("datasets", wildcards)[key]
 
 
+def get_task_of_source(wildcards):
+    """The task of an image set's dataset: real/DATASET/SPLIT or generated/DATASET/GENERATOR."""
+    return config["datasets"][wildcards.source.split("/")[1]]["task"]
+
+
 def get_keypoints(wildcards):
     """What a pose's labels hold: kpt_shape, and skeleton for drawing; nothing for other tasks."""
     entry = get_entry("datasets", wildcards)

@@ -46,6 +46,7 @@ rule object_features:
         mem_mb=get_features_memory,
         runtime=get_features_minutes,
         batch_size=get_network_batch(),
+        task=get_task_of_source,  # not params: the labels tell it, too
     params:
         settings=get_settings("features"),
         model_files=get_feature_files,

@@ -23,7 +23,7 @@ rule mix:
     params:
         task=get_dataset("task"),
         classes=get_dataset("classes"),
-        settings=get_settings("mixes"),
+        settings=get_mix_settings,
         seed=config["seed"],
         version=get_mix_version,
     script:

@@ -19,6 +19,7 @@ rule plan:
     threads: 1
     resources:
         prompts=lambda wildcards: f"prompts.{get_generator(wildcards)['prompts']}",
+        task=get_dataset("task"),  # not params: the labels tell it, too
     params:
         prompts=get_prompts,
         classes=get_prompt_classes,

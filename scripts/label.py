@@ -16,7 +16,7 @@ def main(job):
     ids = read_table(job.input.manifest, "manifest")["id"].tolist()
     params = job.params
     labels = read_labels(params.folder, ids, params.task, params.classes, params.kpt_shape)
-    if job.input.get("refused"):
+    if getattr(job.input, "refused", None):
         explain_missing(labels.rejected, job.input.refused)
     log_rejected(labels.rejected)
     limit = float(job.resources.max_rejected)

@@ -46,7 +46,8 @@ def main(job):
         synthetic = labeled(selected, read_table(job.input.synthetic_labels, "labels"))
         sources = read_table(job.input.sources, "sources")
         require_from_train(synthetic, sources, manifests["train"])
-    settings = job.params.settings
+    settings = dict(job.params.settings)
+    keypoints = settings.pop("labels", None)
     folder = Path(job.output.dataset).parent
     classical, drawn = None, folder / ".classical"
     if settings.get("classical"):
@@ -58,7 +59,7 @@ def main(job):
     forget(folder)
     with about(f"mixes.{job.wildcards.mix}"):
         entries = choose_entries(splits, synthetic, settings, job.params.seed, classical)
-    write_mix(folder, entries, job.params.task, job.params.classes)
+    write_mix(folder, entries, job.params.task, job.params.classes, keypoints)
     shutil.rmtree(drawn, ignore_errors=True)
     asked = asked_synthetic(settings, len(splits["train"]))
     summary = summarize_mix(entries, settings, asked, job.params.task, job.params.classes)
@@ -72,7 +73,9 @@ def main(job):
         tables.append(classical)
     digests = pd.concat([table[["image", "sha256"]] for table in tables]).set_index("image")
     content = digest_entries(entries, digests["sha256"])
-    write_yaml(job.output.summary, {**summary, "without_label": left_out, "content": content})
+    of_labels = {"labels": keypoints} if keypoints else {}
+    summary |= {"without_label": left_out, "content": content, **of_labels}
+    write_yaml(job.output.summary, summary)
     record(folder, names=("images", "labels", *YOLO_FILES))
 
 

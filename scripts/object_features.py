@@ -10,7 +10,7 @@ from cia.tables import read_table, write_table
 
 def main(job):
     manifest = read_table(job.input.manifest, "manifest")
-    objects = list_objects(manifest, read_table(job.input.labels, "labels"))
+    objects = list_objects(manifest, read_table(job.input.labels, "labels"), job.resources.task)
     boxes = objects[["cx", "cy", "w", "h"]].to_numpy()
     paths = objects["image"].tolist()
     with about(f"features.{job.wildcards.features}"):

@@ -15,7 +15,7 @@ def main(job):
     maps = read_table(job.input.conditions, "varied" if varied else "conditions")
     objects = None
     if job.params.classes:
-        objects = name_objects(_labels(job.input, maps), job.params.classes)
+        objects = name_objects(_labels(job.input, maps), job.params.classes, job.resources.task)
     plan = make_plan(
         read_table(job.input.manifest, "manifest"),
         maps,

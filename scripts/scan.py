@@ -12,7 +12,7 @@ logger = logging.getLogger("cia")
 
 def main(job):
     scan = scan_folder(job.params.folder, job.threads)
-    if job.input.get("refused"):
+    if getattr(job.input, "refused", None):
         rows, unusable = refused_pictures(job.input.refused)
         scan.rejected += rows
         scan.unusable += unusable

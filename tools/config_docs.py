@@ -115,7 +115,8 @@ def rows(schema: dict, root: dict, prefix: str = "") -> Iterator[str]:
         yield (
             "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
         )
-        if "object" in entry.get("type", ()) and "properties" in entry:
+        below = [resolve(one, root) for one in entry.get("properties", {}).values()]
+        if "object" in entry.get("type", ()) and all("description" in one for one in below):
             yield from rows(entry, root, prefix=f"{prefix}{key}.")
         listed = entry.get("items", {}).get("properties", {})
         if listed and all("description" in one for one in listed.values()):

@@ -23,7 +23,7 @@ def get_metrics_inputs(wildcards):
     inputs = get_features(wildcards)
     inputs["plan"] = f"results/{wildcards.dataset}/{wildcards.generator}/plan.csv"
     ends = {"_probabilities": ".probabilities.npy"}
-    if get_entry("datasets", wildcards)["task"] == "detection":
+    if get_entry("datasets", wildcards)["task"] != "classification":
         ends |= {"_objects": ".objects.npy", "_objects_rows": ".objects.csv"}
     for kind, source in get_pair(wildcards).items():
         for key, end in ends.items():

@@ -19,6 +19,15 @@ def get_mix_inputs(wildcards):
     return inputs | get_checked_duplicates(whole(wildcards.dataset))
 
 
+def get_mix_settings(wildcards):
+    """A mix's settings; for a pose dataset what its labels hold, too."""
+    settings = get_settings("mixes")(wildcards)
+    entry = get_entry("datasets", wildcards)
+    keys = ("kpt_shape", "flip_idx") if entry["task"] == "pose" else ()
+    form = {key: entry[key] for key in keys if key in entry}
+    return settings | ({"labels": form} if form else {})
+
+
 def get_mix_version(wildcards):
     """The version of a training set; other ways to augment make only those sets anew that have them."""
     if get_entry("mixes", wildcards).get("classical"):

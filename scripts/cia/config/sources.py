@@ -13,12 +13,16 @@ from functools import cache
 from pathlib import Path
 
 from cia.catalog import SOURCES, code
-from cia.config.values import edged_names
+from cia.config.studies import OF_LABELS
+from cia.config.values import edged_names, unfit_keypoints
 from cia.errors import UserError, about
 from cia.files import tree_fingerprint, write_text
 from cia.importing.choices import choose_classes, require_splits
 from cia.importing.pictures import Description, MissingLibrary
 from cia.versions import STAGE
+
+_KEYS = {"pose": ("kpt_shape", "flip_idx", "skeleton", "keypoints"), "detection": ("kpt_shape",)}
+"""What a source may say of a dataset, by its task."""
 
 KEPT = Path(".snakemake/cia/sources")
 
@@ -50,16 +54,26 @@ def with_sources(config: dict, used: Mapping, in_a_run: bool = False) -> dict:
                 require_splits(found.splits, entry.get("split"))
             with about(f"datasets.{name}"):
                 chosen = choose_classes(entry.get("classes"), found.names)
-            if problems := list(edged_names(f"datasets.{name}.classes", chosen)):
-                raise UserError("; ".join(problems))
             entry["classes"], entry["source"]["classes"] = list(chosen), chosen
-            known = {key: value for key, value in found.keys.items() if key in entry}
-            entry |= {key: value for key, value in known.items() if entry[key] is None}
+            _take_over(entry, found)
+            problems = [
+                *edged_names(f"datasets.{name}.classes", chosen),
+                *unfit_keypoints(f"datasets.{name}", entry),
+            ]
+            if problems:
+                raise UserError("; ".join(problems))
     for entry in full["datasets"].values():
         if "subset" in entry:
             whole = full["datasets"][entry["subset"]["dataset"]]
-            entry |= {key: whole[key] for key in entry if "source" in whole and key in whole}
+            entry |= {key: whole[key] for key in OF_LABELS if whole.get(key) is not None}
     return full
+
+
+def _take_over(entry: dict, found: Description) -> None:
+    """Fill in what the config leaves to the source."""
+    fit = _KEYS.get(entry["task"], ())
+    known = {key: value for key, value in found.keys.items() if key in fit}
+    entry |= {key: value for key, value in known.items() if entry.get(key) is None}
 
 
 @cache

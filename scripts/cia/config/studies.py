@@ -12,6 +12,10 @@ RANDOM = "at_random"
 """The selection of the arms that choose at random: best ranks are those of a hash."""
 
 
+OF_LABELS = ("task", "classes", "kpt_shape", "flip_idx", "skeleton", "keypoints")
+"""What a dataset says of its labels, which a subset of it has too."""
+
+
 def with_studies(config: dict) -> dict:
     """Return the config with the subsets, mixes and the selection that its studies take."""
     full = deepcopy(config)
@@ -103,9 +107,8 @@ def _selections(study: dict, generator: str) -> list[str]:
 
 def _subset_entry(config: dict, study: dict, real: int, draw: int) -> dict:
     source = config["datasets"][study["dataset"]]
-    return {
-        "task": source["task"],
-        "classes": source.get("classes"),  # None: its source names them (cia.config.sources)
+    labels = {key: source[key] for key in OF_LABELS if source.get(key) is not None}
+    return labels | {
         "subset": {"dataset": study["dataset"], "real": real, "draw": draw},
     }
 

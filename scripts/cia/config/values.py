@@ -40,6 +40,8 @@ def value_errors(config: dict) -> Iterator[str]:
             yield f"conditions.{name}: one of body, hand and face must be true"
     for name, dataset in config["datasets"].items():
         yield from edged_names(f"datasets.{name}.classes", dataset.get("classes", []))
+        if "source" not in dataset:  # which may say the rest: cia.config.sources
+            yield from unfit_keypoints(f"datasets.{name}", dataset)
     for name, trainer in config["trainers"].items():
         steps = trainer["steps"] or 0
         if steps > LOOKS and steps % LOOKS:
@@ -152,6 +154,35 @@ def _shared_files(features: dict) -> Iterator[str]:
                 f"features.{name}: its file {name}{_BESIDE[end]} would be one of features.{base}; "
                 "choose another name"
             )
+
+
+def unfit_keypoints(key: str, dataset: dict) -> Iterator[str]:
+    """Yield a sentence for each setting of keypoints that is missing, or unfit for the task."""
+    shape, task = dataset["kpt_shape"], dataset["task"]
+    if task != "pose":
+        for name in ("flip_idx", "skeleton", "keypoints"):
+            if name in dataset:
+                yield f"{key}.{name}: a dataset for {task} has no keypoints; leave it out"
+        if shape and task != "detection":
+            yield f"{key}.kpt_shape: a dataset for {task} has no keypoints; leave it out"
+        return
+    if not shape:
+        yield (
+            f"{key}.kpt_shape: a dataset for pose needs it: [17, 3] says that each box is followed "
+            "by 17 keypoints of x, y and visibility"
+        )
+        return
+    count, last = shape[0], shape[0] - 1
+    flips = dataset.get("flip_idx", list(range(count)))
+    if sorted(flips) != list(range(count)):
+        yield f"{key}.flip_idx: {flips} does not name each of the keypoints 0 to {last} once"
+    elif any(flips[other] != number for number, other in enumerate(flips)):
+        yield f"{key}.flip_idx: {flips}: keypoints that are mirrored twice must be the same again"
+    for pair in dataset.get("skeleton", []):
+        if max(pair) > last or pair[0] == pair[1]:
+            yield f"{key}.skeleton: {pair} is no pair of two of the keypoints 0 to {last}"
+    if len(names := dataset.get("keypoints", range(count))) != count:
+        yield f"{key}.keypoints: {len(names)} names for {count} keypoints (kpt_shape)"
 
 
 def edged_names(key: str, names: Iterable[str]) -> Iterator[str]:

@@ -7,9 +7,11 @@ is packed as soon as the parser has it, and its dict is dropped.
 import json
 import mmap
 import os
+import re
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ CROWD = "crowd regions (iscrowd: 1) were left out"
 _PREFIXES = {"pose": "person_keypoints_"}
 """How COCO's own files begin by task, less `instances_`."""
 
+_FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
+
 _PLACES = (".", "images", "../images", "data", "JPEGImages")
 """Where pictures are looked for, from the annotation file, unless `images` says it."""
 
@@ -59,9 +63,11 @@ def describe(settings: Mapping, task: str) -> Description:
 
 def watch(settings: Mapping) -> list[Path]:
     """Return the annotation files and the folders of pictures."""
-    files = [path for path, _ in _files(settings, "")]
-    roots = {root for path, split in files for root in _roots(settings, path, split)}
-    return [*files, *sorted(roots)]
+    found = []
+    for path, split in _files(settings, ""):
+        names = list(_file_names(path))
+        found += [path, *_folders(_images(settings, path, split, names), names)]
+    return list(dict.fromkeys(found))
 
 
 def read(settings: Mapping, wanted: Wanted) -> Iterator[Picture | Refused]:
@@ -74,8 +80,10 @@ def read(settings: Mapping, wanted: Wanted) -> Iterator[Picture | Refused]:
     folders: dict[Path, list[tuple[str, Path]]] = defaultdict(list)
     for path, split in _files(settings, wanted.task):
         contents = _Contents(path, wanted)
-        root = _images(settings, path, split, contents.images)
-        folders[root].append((split, path))
+        names = [name for name, _ in contents.images.values()]
+        root = _images(settings, path, split, names)
+        for folder in _folders(root, names):
+            folders[folder].append((split, path))
         for picture in contents.pictures(root, split):
             if isinstance(picture, Refused):
                 yield picture
@@ -86,10 +94,10 @@ def read(settings: Mapping, wanted: Wanted) -> Iterator[Picture | Refused]:
                 yield Refused(picture.path, f"{reason}; the first counts", split, True)
             else:
                 found[picture.path] = _merged(first, picture)
-    for root, files in folders.items():
-        names = ", ".join(sorted({path.name for _, path in files}))
+    for folder, files in folders.items():
+        where = ", ".join(sorted({path.name for _, path in files}))
         splits = {split for split, _ in files}
-        yield from strays(root, found.keys(), names, splits.pop() if len(splits) == 1 else "")
+        yield from strays(folder, found.keys(), where, splits.pop() if len(splits) == 1 else "")
     for picture in found.values():
         if picture.label is None and not picture.problem:
             picture = picture._replace(problem="its annotations are captions alone")
@@ -155,12 +163,11 @@ def _roots(settings: Mapping, path: Path, split: str) -> list[Path]:
     return [Path(place) for place in places if os.path.isdir(place)]
 
 
-def _images(settings: Mapping, path: Path, split: str, images: Mapping) -> Path:
+def _images(settings: Mapping, path: Path, split: str, names: Sequence[str]) -> Path:
     """Return the first of the folders that has one of a file's first pictures."""
     roots = _roots(settings, path, split)
-    names = [name for name, *_ in list(images.values())[:100]]
     for root in roots:
-        if any((root / name).exists() for name in names):
+        if any((root / name).exists() for name in names[:100]):
             return root
     if settings.get("images"):  # links to what is missing say so, picture by picture
         return roots[0]
@@ -168,6 +175,28 @@ def _images(settings: Mapping, path: Path, split: str, images: Mapping) -> Path:
         f"{path}: its pictures ({', '.join(map(repr, names[:2]))}, ...) are not in "
         f"{', '.join(map(str, roots))}. Set `images`, the folder that file_name is meant from"
     )
+
+
+def _folders(root: Path, names: Sequence[str]) -> list[Path]:
+    """Return the folders of pictures: the root, but of one with the project in it those named."""
+    if root != Path.cwd() and root not in Path.cwd().parents:
+        return [root]
+    return [
+        root / first for first in sorted({name.partition("/")[0] for name in names if "/" in name})
+    ]
+
+
+def _file_names(path: Path) -> Iterator[str]:
+    """Yield the names of a file's pictures without parsing it, as far as they stand in one line."""
+    with open(path, "rb") as file:
+        try:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError:  # an empty file can't be mapped
+            return
+        with content:
+            for match in _FILE_NAME.finditer(content):
+                with suppress(ValueError):
+                    yield json.loads(match[1])
 
 
 def _categories(path: Path) -> list[dict]:
@@ -222,13 +251,16 @@ def _without_group(entries: list[dict]) -> list[dict]:
 
 
 def _pose(entries: Sequence[Mapping]) -> dict:
-    """Return `kpt_shape`, and `skeleton` from 0 on, of the categories with keypoints."""
+    """Return `kpt_shape`, names and `skeleton` (from 0 on) of the categories with keypoints."""
     posed = [entry for entry in entries if entry.get("keypoints")]
     counts = {len(entry["keypoints"]) for entry in posed}
     if len(counts) != 1:
         return {}
     skeleton = [[a - 1, b - 1] for a, b in posed[0].get("skeleton") or []]
-    return {"kpt_shape": [counts.pop(), 3]} | ({"skeleton": skeleton} if skeleton else {})
+    names = list(map(str, posed[0]["keypoints"]))
+    keys = {"kpt_shape": [counts.pop(), 3], "skeleton": skeleton}
+    keys |= {"keypoints": names if len(set(names)) == len(names) else None}
+    return {key: value for key, value in keys.items() if value}
 
 
 def _merged(one: Picture, other: Picture) -> Picture:

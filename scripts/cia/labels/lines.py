@@ -1,4 +1,4 @@
-"""What a line of a detection label is: a box, a box with keypoints, or a polygon.
+"""What a line of a label is: a box, a box with keypoints, or a polygon.
 
 A line is YOLO's: a class, and numbers that are shares of the picture's width and height.
 
@@ -6,8 +6,10 @@ A line is YOLO's: a class, and numbers that are shares of the picture's width an
     4 + K x D numbers     a box with K keypoints of D numbers, x y or x y visibility
     2 x P numbers, P > 2  a polygon of P points
 
-A number of numbers may fit the last two, and nothing in the line tells them apart for sure. So a
-dataset may say what its lines are (`kpt_shape`); where it does not, all its lines are the evidence.
+A dataset's task says which one: of a segmentation all lines are polygons, of a pose all are boxes
+with keypoints. Of a detection they may be any, and count as boxes. A number of numbers may then fit
+the last two, and nothing in the line tells them apart for sure. So a dataset may say what its lines
+are (`kpt_shape`); where it does not, all its lines are the evidence.
 """
 
 import math
@@ -57,13 +59,14 @@ class LineReader:
 
     Attributes
     ----------
+    kpt_shape : sequence of int, False or None
     kinds : collections.Counter
         Kind to number of lines; for those who read to count.
     """
 
     def __init__(self, kpt_shape: Sequence[int] | bool | None = None):
         self.kinds: Counter[str] = Counter()
-        self._kpt_shape = kpt_shape
+        self.kpt_shape = kpt_shape
         self._lengths: Counter[int] = Counter()
         self._poses: Counter[tuple[int, int]] = Counter()
 
@@ -76,20 +79,7 @@ class LineReader:
             If the numbers are none of the kinds above, or the box is not in the picture.
         """
         kind = self._kind(values)
-        if max(values) > _PIXELS:
-            raise ValueError(
-                f"coordinates are not normalized: {max(values):g} looks like pixels; divide by the "
-                "picture's width and height"
-            )
-        sides = _around(values) if kind == POLYGON else _of_center(values)
-        left, top, right, bottom = _inside(sides)
-        if round(min(right - left, bottom - top), _EXACT) < LEAST_SIDE:
-            what = "polygon" if kind == POLYGON else "bounding box"
-            raise ValueError(
-                f"a {what} of no area (width {right - left:g}, height {bottom - top:g}; "
-                f"{LEAST_SIDE:g} is the least)"
-            )
-        return kind, (left, top, right, bottom)
+        return kind, checked_box(values, kind)
 
     def require_clear(self, labels: str) -> None:
         """Check that what was read as polygons can't just as well be boxes with keypoints.
@@ -128,15 +118,15 @@ class LineReader:
     def _kind(self, values: Sequence[float]) -> str:
         if len(values) == 4:
             return BOX
-        if self._kpt_shape:
-            keypoints, numbers = self._kpt_shape
+        if self.kpt_shape:
+            keypoints, numbers = self.kpt_shape
             if len(values) == 4 + keypoints * numbers:
                 return KEYPOINTS
             raise ValueError(
                 f"{len(values)} numbers after the class; 4 (cx cy w h) or "
                 f"{4 + keypoints * numbers} (and {keypoints} keypoints) are expected"
             )
-        if self._kpt_shape is None:
+        if self.kpt_shape is None:
             self._lengths[len(values)] += 1
             self._poses.update(shape for shape in _shapes(len(values)) if _is_pose(values, shape))
         if len(values) >= 6 and len(values) % 2 == 0:
@@ -144,6 +134,30 @@ class LineReader:
         raise ValueError(
             f"{len(values)} numbers after the class; 4 (cx cy w h) or a polygon are expected"
         )
+
+
+def checked_box(values: Sequence[float], kind: str) -> Box:
+    """Return the box that a line's numbers give, or that is around its polygon, in the picture.
+
+    Raises
+    ------
+    ValueError
+        If it sticks out of the picture, or has no area.
+    """
+    if max(values) > _PIXELS:
+        raise ValueError(
+            f"coordinates are not normalized: {max(values):g} looks like pixels; divide by the "
+            "picture's width and height"
+        )
+    sides = _around(values) if kind == POLYGON else _of_center(values)
+    left, top, right, bottom = _inside(sides)
+    if round(min(right - left, bottom - top), _EXACT) < LEAST_SIDE:
+        what = "polygon" if kind == POLYGON else "bounding box"
+        raise ValueError(
+            f"a {what} of no area (width {right - left:g}, height {bottom - top:g}; "
+            f"{LEAST_SIDE:g} is the least)"
+        )
+    return left, top, right, bottom
 
 
 def split_label(label: str) -> list[list[str]]:

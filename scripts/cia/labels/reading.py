@@ -1,6 +1,7 @@
 """Labels: read from text files, checked, and handed on to the variants of a picture.
 
-Boxes are YOLO's, `class cx cy w h`, normalized to the picture's upright width and height.
+Lines are YOLO's of the task (`cia.labels.objects`), normalized to the picture's upright width and
+height.
 """
 
 import logging
@@ -9,11 +10,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cia.errors import UserError
 from cia.files import remove_strays, write_texts
 from cia.labels.lines import KEYPOINTS, POLYGON, LineReader, box_line, split_label
+from cia.labels.objects import box_fields, checked_object, object_line
 from cia.scanning import expected_layout, printable, read_text
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class Labels(NamedTuple):
     Attributes
     ----------
     rows : list of dict
-        id, label, in the order of the pictures; see `parse_boxes` and `parse_class` for the label.
+        id, label, in the order of the pictures; see `cia.labels.objects` for the label.
     rejected : list of dict
         file, reason; strays of labels/ come last.
     unusable : int
@@ -71,11 +73,12 @@ def read_labels(
     ids : sequence of str
         The usable pictures.
     task : str
-        `detection` or `classification`.
+        `detection`, `segmentation`, `pose` or `classification`.
     classes : sequence of str
         Class names in index order.
     kpt_shape : sequence of int, False or None
-        See `cia.labels.lines.LineReader`.
+        Of a pose its keypoints' number and how many numbers each has; of a detection see
+        `cia.labels.lines.LineReader`.
 
     Raises
     ------
@@ -119,7 +122,9 @@ def label_parser(
             )
     if task == "classification":
         return lambda text: parse_class(text, classes)
-    return lambda text: parse_boxes(text, classes, reader)
+    if task == "detection":
+        return lambda text: parse_boxes(text, classes, reader)
+    return lambda text: parse_shapes(text, classes, task, reader and reader.kpt_shape)
 
 
 def parse_boxes(text: str, classes: Sequence[str], reader: LineReader | None = None) -> str:
@@ -140,21 +145,50 @@ def parse_boxes(text: str, classes: Sequence[str], reader: LineReader | None = N
         If a line is not such a line; the message has the line numbers.
     """
     reader = reader or LineReader()
-    boxes, kinds, problems = [], [], []
+    found = _parse_lines(text, lambda line: _box_of_line(line, classes, reader))
+    reader.kinds.update(kind for kind, _ in found)
+    return "\n".join(dict.fromkeys(box for _, box in found))
+
+
+def parse_shapes(
+    text: str, classes: Sequence[str], task: str, kpt_shape: Sequence[int] | None = None
+) -> str:
+    """Check the lines of a segmentation's or a pose's label and return them in one form.
+
+    Returns
+    -------
+    str
+        One line per object as `cia.labels.objects` has it, those that stand twice once; "" if the
+        file is empty, which means that the picture holds no object.
+
+    Raises
+    ------
+    ValueError
+        If a line is not such a line; the message has the line numbers.
+    """
+
+    def read(line: str) -> str:
+        name, values = _split_line(line, classes)
+        index = str(_class_index(name, classes))
+        return object_line(checked_object(index, values, task, kpt_shape), task)
+
+    return "\n".join(dict.fromkeys(_parse_lines(text, read)))
+
+
+def _parse_lines(text: str, read: Callable[[str], Any]) -> list:
+    """Return what a function makes of each line; a ValueError names all lines that are wrong."""
+    found, problems = [], []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:
-            kind, box = _box_of_line(line, classes, reader)
-            boxes.append(box)
-            kinds.append(kind)
+            found.append(read(line))
         except ValueError as error:
             problems.append(f"line {number}: {error}")
     if problems:
         more = f"; and {len(problems) - 3} more lines" if len(problems) > 3 else ""
         raise ValueError("; ".join(problems[:3]) + more)
-    reader.kinds.update(kinds)
-    return "\n".join(dict.fromkeys(boxes))
+    return found
 
 
 def parse_class(text: str, classes: Sequence[str]) -> str:
@@ -216,16 +250,17 @@ def summarize_labels(labels: Labels, task: str, classes: Sequence[str]) -> dict:
     Returns
     -------
     dict
-        pictures; classes (name to objects, or to pictures of a classification); for detection also
-        backgrounds (pictures without objects) and reduced (kind of line to how many gave no more
-        than their box).
+        pictures; classes (name to objects, or to pictures of a classification); where there are
+        objects also backgrounds (pictures without any), and for detection reduced (kind of line to
+        how many gave no more than their box).
     """
     texts = [row["label"] for row in labels.rows]
     counts = Counter(fields[0] for text in texts for fields in split_label(text))
     numbers = {"pictures": len(texts)}
     numbers["classes"] = {name: counts[str(index)] for index, name in enumerate(classes)}
-    if task == "detection":
+    if task != "classification":
         numbers["backgrounds"] = texts.count("")
+    if task == "detection":
         numbers["reduced"] = {kind: labels.kinds[kind] for kind in (POLYGON, KEYPOINTS)}
     return numbers
 
@@ -249,13 +284,13 @@ def reduced_words(reduced: Mapping[str, int]) -> str:
     """Say what lines were reduced to boxes; "" if none were."""
     lines = {POLYGON: "{} polygons became boxes", KEYPOINTS: "{} boxes lost their keypoints"}
     named = [lines[kind].format(count) for kind, count in reduced.items() if count]
-    return " and ".join(named) + ": masks and keypoints are not used yet" if named else ""
+    return " and ".join(named) + ": task detection uses boxes alone" if named else ""
 
 
-def name_objects(labels: "pd.DataFrame", classes: Sequence[str]) -> dict[str, list[str]]:
+def name_objects(labels: "pd.DataFrame", classes: Sequence[str], task: str) -> dict[str, list[str]]:
     """Return the class names of what each labeled picture shows, by id.
 
-    Boxes are named from left to right by their centers; a classification has one name.
+    Objects are named from left to right by their boxes' centers; a classification has one name.
 
     Parameters
     ----------
@@ -267,7 +302,7 @@ def name_objects(labels: "pd.DataFrame", classes: Sequence[str]) -> dict[str, li
     named = {}
     for id_, label in zip(labels["id"], labels["label"], strict=True):
         boxes = split_label(label)
-        boxes.sort(key=lambda fields: [float(number) for number in fields[1:3]])
+        boxes.sort(key=lambda fields: box_fields(fields, task)[:2])
         named[id_] = [classes[int(fields[0])] for fields in boxes]
     return named
 
@@ -382,8 +417,8 @@ def _look(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def list_objects(manifest: "pd.DataFrame", labels: "pd.DataFrame") -> "pd.DataFrame":
-    """Return a row per labelled box: id, image, object (number in its image), class, cx, cy, w, h.
+def list_objects(manifest: "pd.DataFrame", labels: "pd.DataFrame", task: str) -> "pd.DataFrame":
+    """Return a row per object: id, image, object (number in its image), class, cx, cy, w, h.
 
     Parameters
     ----------
@@ -394,7 +429,7 @@ def list_objects(manifest: "pd.DataFrame", labels: "pd.DataFrame") -> "pd.DataFr
 
     images = dict(zip(manifest["id"], manifest["image"], strict=True))
     rows = [
-        (id_, images[id_], number, *fields)
+        (id_, images[id_], number, fields[0], *box_fields(fields, task))
         for id_, label in zip(labels["id"], labels["label"], strict=True)
         if id_ in images
         for number, fields in enumerate(split_label(label))

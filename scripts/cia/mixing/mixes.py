@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from PIL import ExifTags, Image
 
@@ -17,6 +18,8 @@ from cia.errors import UserError
 from cia.files import link_file, write_text, write_texts, write_yaml
 from cia.images import PNG_SIGNATURE, load_image, orientation, save_png
 from cia.labels.lines import split_label
+from cia.labels.objects import object_line, parse_objects
+from cia.labels.shapes import labeled as labeled_points
 from cia.remedies import command
 from cia.shares import count_of_ratio
 from cia.tables import COLUMNS, write_table
@@ -40,6 +43,9 @@ _EXIF_SHORT = 3
 
 _ORIENTATION_MARKS = (b"eXIf", b"exif", b"XML:com.adobe.xmp")
 """What stands in a PNG that may tell its orientation, before its pixels or after them."""
+
+_UNSEEN = -0.005
+"""Coordinate of a keypoint that is not labeled, where it has no visibility."""
 
 YOLO_FILES = ("data.yaml", "train.txt", "val.txt", "test.txt")
 
@@ -93,8 +99,14 @@ def choose_entries(
     return pd.concat(parts, ignore_index=True)
 
 
-def write_mix(folder: Path, entries: pd.DataFrame, task: str, classes: Sequence[str]) -> None:
-    """Write a training set: dataset.csv, the pictures, and what YOLO needs for detection.
+def write_mix(
+    folder: Path,
+    entries: pd.DataFrame,
+    task: str,
+    classes: Sequence[str],
+    keypoints: Mapping | None = None,
+) -> None:
+    """Write a training set: dataset.csv, the pictures, and what YOLO needs where there are objects.
 
     Pictures are hard links where the file system allows it (of symlinked ones to the real file),
     copies elsewhere, and PNGs of what OpenCV, and so ultralytics, would read otherwise than
@@ -108,9 +120,11 @@ def write_mix(folder: Path, entries: pd.DataFrame, task: str, classes: Sequence[
     entries : pandas.DataFrame
         From `choose_entries`.
     task : str
-        `detection` or `classification`.
+        `detection`, `segmentation`, `pose` or `classification`.
     classes : sequence of str
         Class names in index order.
+    keypoints : mapping, optional
+        Of a pose: kpt_shape, and flip_idx if there is one.
     """
     for part in ("images", "labels"):
         shutil.rmtree(folder / part, ignore_errors=True)
@@ -132,8 +146,8 @@ def write_mix(folder: Path, entries: pd.DataFrame, task: str, classes: Sequence[
             save_png(folder / image, load_image(source))
         else:
             _link(source, f"{folder}/{image}")
-    if task == "detection":
-        entries = _write_yolo(folder, entries, classes)
+    if task != "classification":
+        entries = _write_yolo(folder, entries, task, classes, keypoints or {})
     write_table(folder / "dataset.csv", entries[COLUMNS["mixed"]], "mixed")
 
 
@@ -216,8 +230,8 @@ def summarize_mix(
 ) -> dict:
     """Return the numbers of a training set: entries by split and origin, and what was asked.
 
-    `classes` counts, by class and origin, the objects (detection) or pictures (classification) of
-    the training entries, and `backgrounds` those entries that are labeled to hold no object.
+    `classes` counts, by class and origin, the objects (of a classification the pictures) of the
+    training entries, and `backgrounds` those entries that are labeled to hold no object.
     """
     train = entries[entries["split"] == "train"]
     objects = Counter(
@@ -239,7 +253,7 @@ def summarize_mix(
             name: {origin: objects[index, origin] for origin in origins}
             for index, name in enumerate(classes)
         },
-    } | ({"backgrounds": int((train["label"] == "").sum())} if task == "detection" else {})
+    } | ({"backgrounds": int((train["label"] == "").sum())} if task != "classification" else {})
 
 
 def asked_synthetic(settings: dict, real: int) -> int:
@@ -282,22 +296,46 @@ def _make_room(real: pd.DataFrame, places: int, seed: int) -> pd.DataFrame:
     return real.iloc[sorted(order[places:])]
 
 
-def _write_yolo(folder: Path, entries: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Write label files, lists and data.yaml; return the entries with their labels' paths."""
+def _write_yolo(
+    folder: Path, entries: pd.DataFrame, task: str, classes: Sequence[str], keypoints: Mapping
+) -> pd.DataFrame:
+    """Write label files, lists and data.yaml; return the entries with their labels' paths.
+
+    data.yaml names the task where it is not detection: ultralytics takes it from the model instead.
+    """
     for source, image in zip(entries["source"], entries["image"], strict=True):
         if len(image.splitlines()) > 1:
             raise UserError(f"{source!r}: a list of files can't hold a line break; rename it.")
     entries = entries.assign(label_file=[_label_path(image) for image in entries["image"]])
     for (split, origin), rows in entries.groupby(["split", "origin"]):
         names = (path.rpartition("/")[2] for path in rows["label_file"])
-        texts = (label + "\n" * bool(label) for label in rows["label"])
+        labels = (_as_ultralytics_reads(label, keypoints) for label in rows["label"])
+        texts = (label + "\n" * bool(label) for label in labels)
         write_texts(folder / "labels" / split / origin, zip(names, texts, strict=True))
     for split, rows in entries.groupby("split"):
         write_text(folder / f"{split}.txt", "".join(f"./{image}\n" for image in rows["image"]))
     names = dict(enumerate(classes))
     lists = {split: f"{split}.txt" for split in ("train", "val", "test")}
-    write_yaml(folder / "data.yaml", {**lists, "names": names})
+    form = {"task": task, **keypoints} if task != "detection" else {}
+    write_yaml(folder / "data.yaml", {**lists, "names": names, **form})
     return entries.assign(label=entries["label_file"])
+
+
+def _as_ultralytics_reads(label: str, keypoints: Mapping) -> str:
+    """Write keypoints of x and y that are not labeled as ultralytics knows them: negative.
+
+    It takes 0 0 for the picture's corner, and refuses what is below -0.01.
+    """
+    if keypoints.get("kpt_shape", (0, 3))[1] == 3:
+        return label
+    objects = parse_objects(label, "pose", keypoints["kpt_shape"])
+    moved = (
+        found._replace(
+            keypoints=np.where(labeled_points(found.keypoints)[:, None], found.keypoints, _UNSEEN)
+        )
+        for found in objects
+    )
+    return "\n".join(object_line(found, "pose") for found in moved)
 
 
 def _path_in_mix(source: str, split: str, origin: str, as_png: bool) -> str:
