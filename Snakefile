@@ -8,6 +8,7 @@
 #   results/{dataset}/{generator}/metrics, scores, selected/  how good the synthetic images are, which are kept
 #   data/mixed/{dataset}/{generator}/{selection}/{mix}/  training sets
 #   results/{dataset}/{generator}/models/                trained models and their test metrics
+#   results/look/{dataset}/                               the data as they are: labels drawn, counts, what is wrong
 #   results/report/                                       figures, tables, summary.md, gallery.html
 #   results/made/                                         what folders under data/ held when they were made
 #   results/provenance.yaml                               what all of it was made with
@@ -38,6 +39,7 @@ include: "rules/import.smk"
 include: "rules/scan.smk"
 include: "rules/label.smk"
 include: "rules/near_duplicates.smk"
+include: "rules/look.smk"
 include: "rules/condition.smk"
 include: "rules/vary.smk"
 include: "rules/plan.smk"
@@ -65,6 +67,12 @@ rule all:
         get_study_reports(),
         get_report(),
         "results/provenance.yaml",
+
+
+rule look:
+    """A page on each dataset as it is, before anything is made of it."""
+    input:
+        get_looks(),
 
 
 rule generate_all:

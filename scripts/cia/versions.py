@@ -12,6 +12,7 @@ STAGE = {
     "scan": 2,
     "label": 2,
     "near_duplicates": 1,
+    "look": 1,
     "condition": 2,
     "vary": 3,
     "plan": 2,

@@ -1,0 +1,184 @@
+"""A look at a dataset before anything is made of it: what is there, and what can't be used.
+
+Nothing here stops at what is wrong: a person looks because something is.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cia import draws
+from cia.errors import UserError
+from cia.importing.refusals import explain_missing, refused_pictures
+from cia.labels.lines import split_label
+from cia.labels.reading import FEW, few_words, read_labels, reduced_words, summarize_labels
+from cia.reporting.pages import format_number
+from cia.reporting.sheets import LabelForm
+from cia.scanning import scan_folder
+
+_SHOWN_OF_CLASS = 2
+"""Pictures of each class that are chosen before any others."""
+
+
+@dataclass
+class Split:
+    """One split of a dataset.
+
+    Attributes
+    ----------
+    name : str
+    pictures : list of dict
+        The usable ones: rows of a manifest.
+    labels : dict
+        id to label, of pictures with a valid one.
+    classes : dict
+        Class name to objects (or pictures, of a classification).
+    rejected, rejected_labels : list of dict
+        file, reason.
+    unusable, unusable_labels : float
+        Shares of the pictures, and of the usable pictures' labels, that can't be used.
+    points : list of str
+        What a person should know.
+    """
+
+    name: str
+    pictures: list[dict] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
+    rejected: list[dict] = field(default_factory=list)
+    rejected_labels: list[dict] = field(default_factory=list)
+    unusable: float = 0.0
+    unusable_labels: float = 0.0
+    points: list[str] = field(default_factory=list)
+
+
+def look_at(
+    folder: Path, form: LabelForm, threads: int, refused: str | os.PathLike | None = None
+) -> Split:
+    """Open all pictures and labels of a split.
+
+    Parameters
+    ----------
+    folder : Path
+        The split's, with images/, labels/ and perhaps captions/ in it.
+    form : LabelForm
+    threads : int
+    refused : path, optional
+        What an import could not use of the split.
+    """
+    split = Split(folder.name)
+    try:
+        scan = scan_folder(folder, threads)
+    except UserError as error:
+        split.points.append(_first_line(error))
+        return split
+    if refused:
+        rows, unusable = refused_pictures(refused)
+        scan.rejected += rows
+        scan.unusable += unusable
+        scan.pictures += unusable
+    split.pictures, split.rejected = scan.rows, scan.rejected
+    split.unusable = scan.unusable / scan.pictures
+    try:
+        labels = read_labels(
+            folder, [row["id"] for row in scan.rows], form.task, form.classes, form.kpt_shape
+        )
+    except UserError as error:
+        split.points.append(_first_line(error))
+        return split
+    if refused:
+        explain_missing(labels.rejected, refused)
+    split.labels = {row["id"]: row["label"] for row in labels.rows}
+    split.rejected_labels = labels.rejected
+    split.unusable_labels = labels.unusable / max(len(scan.rows), 1)
+    summary = summarize_labels(labels, form.task, form.classes)
+    split.classes = summary["classes"]
+    if words := reduced_words(summary.get("reduced", {})):
+        split.points.append(f"In {split.name}, {words}.")
+    return split
+
+
+def _first_line(error: UserError) -> str:
+    return str(error).splitlines()[0].removesuffix(" Expected is")
+
+
+def points_of(
+    splits: Sequence[Split],
+    pairs: Sequence[Mapping],
+    imported: Mapping | None,
+    max_rejected: float,
+) -> list[str]:
+    """Return sentences on what stands out, the most important first.
+
+    Parameters
+    ----------
+    splits : sequence of Split
+    pairs : sequence of mapping
+        Rows of a table of near-duplicates.
+    imported : mapping or None
+        Summary of the import.
+    max_rejected : float
+        As in the config.
+    """
+    points = [point for split in splits for point in split.points]
+    for split in splits:
+        for share, what in ((split.unusable, "pictures"), (split.unusable_labels, "labels")):
+            if share > max_rejected or share == 1:
+                points.append(
+                    f"{share:.0%} of the {what} of {split.name} can't be used. A run would stop: "
+                    f"max_rejected allows {max_rejected:.0%}. The reasons are below."
+                )
+            elif share:
+                points.append(
+                    f"{format_share_of(share)} of the {what} of {split.name} can't be used and "
+                    "would be left out. The reasons are below."
+                )
+    across = sum(pair["split"] != pair["other_split"] for pair in pairs)
+    if across:
+        points.append(
+            f"{counted(across, 'pair')} of near-duplicates {'is' if across == 1 else 'are'} in "
+            "different splits, so a test would be easier than it should be."
+        )
+    for split in splits:
+        words = few_words(split.classes, FEW if split.name == "train" else 1)
+        if words:
+            what = "few examples, or none" if split.name == "train" else "no example"
+            points.append(f"Classes with {what} in {split.name}: {words}.")
+    if imported:
+        for name, count in imported["objects_of_other_classes"].items():
+            points.append(f"Class {name} was not chosen: {counted(count, 'object')} left out.")
+        points += [f"{format_number(n)} {note}." for note, n in imported["notes"].items()]
+    return points
+
+
+def format_share_of(share: float) -> str:
+    """Write a share as a percentage that is not 0 % for a little."""
+    return "Less than 1 %" if share < 0.01 else f"{share:.0%}"
+
+
+def counted(count: int, thing: str) -> str:
+    """Write a number of things."""
+    return f"{format_number(count)} {thing}{'' if count == 1 else 's'}"
+
+
+def chosen_pictures(split: Split, count: int) -> list[dict]:
+    """Choose labeled pictures by chance, but such that each class is shown if there is room.
+
+    Returns
+    -------
+    list of dict
+        Rows of the manifest, in its order.
+    """
+    labeled = [row for row in split.pictures if row["id"] in split.labels]
+    drawn = [labeled[place] for place in draws.order("cia-look", ((r["id"],) for r in labeled))]
+    shown: Counter[str] = Counter()
+    first, rest = [], []
+    for row in drawn:
+        classes = {fields[0] for fields in split_label(split.labels[row["id"]])} or {""}
+        is_needed = len(first) < count and any(shown[name] < _SHOWN_OF_CLASS for name in classes)
+        (first if is_needed else rest).append(row)
+        shown.update(classes if is_needed else ())
+    ids = {row["id"] for row in [*first, *rest][:count]}
+    return [row for row in labeled if row["id"] in ids]
