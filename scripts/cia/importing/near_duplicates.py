@@ -48,7 +48,7 @@ _FREQUENCIES = 8
 _CROP = 0.035
 """Share of each side that a second description of a picture leaves out, to find a cropped copy."""
 
-_NEIGHBORS = 5
+_NEIGHBORS = 8
 """Candidates for each picture (and each description) in each split."""
 
 _FARTHEST = 1.0

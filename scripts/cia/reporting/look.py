@@ -138,8 +138,8 @@ def points_of(
     across = sum(pair["split"] != pair["other_split"] for pair in pairs)
     if across:
         points.append(
-            f"{counted(across, 'pair')} of near-duplicates {'is' if across == 1 else 'are'} in "
-            "different splits, so a test would be easier than it should be."
+            f"In {counted(across, 'pair')} of pictures, in different splits, both are nearly the "
+            "same. Copies make a test easier than it should be."
         )
     for split in splits:
         words = few_words(split.classes, FEW if split.name == "train" else 1)

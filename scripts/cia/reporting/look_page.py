@@ -25,7 +25,7 @@ _ON_PAGE = {"train": 24, "val": 12, "test": 12}
 _ROWS, _COLUMNS = {"train": 3, "val": 2, "test": 2}, 5
 """Rows of the sheet of each split, and pictures in each."""
 
-_EDGE, _SMALL_EDGE = 360, 200
+_EDGE, _SMALL_EDGE = 300, 200
 """Pixels of a picture's longer side on the page; of those of pairs, and with a bad label."""
 
 _PAIRS, _UNLABELED = 12, 12
@@ -43,7 +43,7 @@ _COUNTS = (0, 1, 2, 3, 4, 5, 10, 20)
 
 _STYLE = """
 h2 { font-size: 1.05rem; margin: 2rem 0 .5rem }
-.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr));
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(13rem, 45%), 1fr));
   gap: .9rem .7rem; align-items: start }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .4rem; margin: 0; align-items: start;
@@ -98,7 +98,7 @@ def write_look(
     parts += [Heading("Classes"), *_class_table(splits, form)]
     parts += [Heading("Sizes"), _charts(splits, form)]
     parts += _near_duplicates(pairs)
-    parts += _rejected(splits)
+    parts += _rejected(splits, f"data/real/{dataset}/")
     text = html_page(f"A look at {dataset}", parts, _STYLE)
     Path(page).write_text(text, encoding="utf-8")
     _write_sheet(sheet, dataset, splits, form)
@@ -118,8 +118,8 @@ def _pictures(splits: Sequence[Split], form: LabelForm) -> list[Part]:
     for split in splits:
         rows = chosen_pictures(split, _ON_PAGE[split.name])
         if rows:
-            shown = "all" if len(rows) == len(split.labels) else f"{len(rows)} of them"
-            heading = f"{split.name}: {counted(len(split.labels), 'labeled picture')}, {shown}"
+            shown = "all" if len(rows) == len(split.labels) else f"{len(rows)} of"
+            heading = f"{split.name}: {shown} {counted(len(split.labels), 'labeled picture')}"
             figures = [_figure(row, split.labels[row["id"]], form) for row in rows]
             parts += [Heading(heading), Markup(_grid(figures))]
         if unlabeled := _unlabeled(split):
@@ -147,8 +147,8 @@ def _figure(row: Mapping, label: str, form: LabelForm) -> str:
         objects = parse_objects(label, form.task, form.kpt_shape)
         image = draw_objects(image, objects, form.classes, form.skeleton)
     name, _ = read_label(label, form)
-    words = [name, row["caption"]] if name else [row["caption"] or "", "" if label else "no object"]
-    return _framed(row["image"], image, row["id"], " - ".join(filter(None, words)))
+    words = [name or ("" if label else "no object"), row["caption"]]
+    return _framed(row["image"], image, row["id"], ": ".join(filter(None, words)))
 
 
 def _framed(path: str, image: np.ndarray, name: str, words: str) -> str:
@@ -156,7 +156,7 @@ def _framed(path: str, image: np.ndarray, name: str, words: str) -> str:
     caption = f"<b>{html.escape(name)}</b>" + (f"<br>{html.escape(_cut(words))}" if words else "")
     return (
         f'<figure title="{title}"><img alt="{html.escape(name, quote=True)}" src="{_url(image)}" '
-        f'width="{image.shape[1]}" height="{image.shape[0]}" loading="lazy">'
+        f'width="{image.shape[1]}" height="{image.shape[0]}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 
@@ -284,14 +284,14 @@ def _pair(pair: Mapping) -> str:
     return f'<div class="pair"><b>{pair["likeness"]:.2f}</b>{"".join(figures)}</div>'
 
 
-def _rejected(splits: Sequence[Split]) -> list[Part]:
+def _rejected(splits: Sequence[Split], folder: str) -> list[Part]:
     rows = rejected_rows(splits)
     if not rows:
         return []
     words = f"{counted(len(rows), 'file')} that would be left out, or that belong to no picture."
     if len(rows) > _LISTED:
         words += f" The first {_LISTED} are listed; rejected.csv has all."
-    cells = [[row["file"], row["reason"]] for row in rows[:_LISTED]]
+    cells = [[row["file"].removeprefix(folder), row["reason"]] for row in rows[:_LISTED]]
     return [Heading("Rejected"), words, Table(["file", "reason"], cells)]
 
 
