@@ -1,6 +1,5 @@
 """A look at a dataset shows what is there, and what is wrong instead of stopping at it."""
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -99,14 +98,8 @@ def test_the_page_holds_everything_and_needs_no_other_file(train, tmp_path):
     write_look(page, sheet, "pets & co", [split], DETECTION, ["A point."], pairs)
     text = page.read_text()
     assert "A look at pets &amp; co" in text and "A point." in text
-    counts = Counter(
-        {
-            "labeled": text.count("alt="),
-            "outside": text.count("http"),
-            "scripts": text.count("<script"),
-        }
-    )
-    assert counts == {"labeled": 2 + 2 + 2}  # labeled pictures, those with a bad label, a pair
+    assert text.count("alt=") == 2 + 2 + 2  # labeled pictures, those with a bad label, a pair
+    assert "://" not in text and "<script" not in text and "<link" not in text
     assert "class 9 is out of range" in text and "not a readable picture" in text
     assert "near-duplicates" in text.lower() and "0.90" in text
     with Image.open(sheet) as image:

@@ -11,8 +11,10 @@ from PIL import Image, ImageEnhance
 
 from cia.errors import UserError
 from cia.importing.choices import near_duplicates_setting, refuse_across
+from cia.importing.importing import import_dataset
 from cia.importing.near_duplicates import Pair, find_pairs, joined, take_thumbnails
 from cia.importing.splits import Unsplit, assign_splits
+from cia.tables import read_table
 
 SHIPPED = Path(skimage.__file__).parent / "data"
 PHOTOGRAPHS = [
@@ -151,3 +153,30 @@ def test_near_duplicates_are_an_error_only_where_a_source_is_imported():
     assert near_duplicates_setting({"source": {}, "near_duplicates": None}) == "error"
     assert near_duplicates_setting({}) == "ignore"
     assert near_duplicates_setting({"source": {}, "near_duplicates": "warn"}) == "warn"
+
+
+def test_an_import_puts_near_duplicates_into_one_split_if_asked_to(originals, tmp_path):
+    source = tmp_path / "source"
+    for number, path in enumerate(originals):
+        folder = source / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        image = Image.open(path)
+        image.save(folder / f"{number}.png")
+        cropped(image, 0.03, 0.03, 0, 0).save(folder / f"copy of {number}.jpg")
+    settings = {"format": "imagefolder", "path": str(source), "classes": {"a": ["a"], "b": ["b"]}}
+    split = {"train": 0.4, "val": 0.3, "test": 0.3, "stratify": False, "group": ""}
+    splits = {}
+    for together in (False, True):
+        target = tmp_path / f"together {together}"
+        import_dataset(target, settings, "classification", None, split, 1, together)
+        splits[together] = {
+            Path(row.name).stem: row.split
+            for part in ("train", "val", "test")
+            for row in read_table(target / part / "imported.csv", "imported").itertuples()
+        }
+    pairs = [(str(n), f"copy of {n}") for n in range(len(originals))]
+    apart = {
+        together: [splits[together][a] != splits[together][b] for a, b in pairs]
+        for together in splits
+    }
+    assert any(apart[False]) and not any(apart[True])

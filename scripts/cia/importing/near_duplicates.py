@@ -113,7 +113,9 @@ def find_pairs(thumbnails: np.ndarray, splits: Sequence[str] | None = None) -> l
     list of Pair
         Sorted.
     """
-    rows = np.flatnonzero(thumbnails.std(axis=(1, 2)) >= _LEAST_CONTRAST)
+    rows = np.flatnonzero([one.std() >= _LEAST_CONTRAST for one in thumbnails])
+    if not len(rows):
+        return []
     names = np.array(splits)[rows] if splits is not None else np.zeros(len(rows))
     parts = [np.flatnonzero(names == name) for name in np.unique(names)]
     described = _describe(thumbnails[rows])
@@ -179,7 +181,7 @@ def _describe(thumbnails: np.ndarray) -> list[np.ndarray]:
             dctn(window @ some.astype(np.float32) @ window.T, axes=(1, 2), norm="ortho")
             for some in _batches(thumbnails)
         ]
-        waves = np.concatenate([part[:, :_FREQUENCIES, :_FREQUENCIES] for part in parts] or [[]])
+        waves = np.concatenate([part[:, :_FREQUENCIES, :_FREQUENCIES] for part in parts])
         waves = waves.reshape(len(thumbnails), -1)[:, 1:]  # the first is the brightness
         lengths = np.linalg.norm(waves, axis=1, keepdims=True)
         found.append(waves / np.maximum(lengths, 1e-6))
