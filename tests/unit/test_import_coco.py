@@ -78,6 +78,14 @@ def test_a_picture_without_annotations_is_one_without_objects_and_one_not_listed
     assert not any(one.unusable for one in refused)
 
 
+def test_names_of_windows_of_a_mac_and_of_another_machine_are_found(photos, tmp_path):
+    names = {1: "sub\\dir\\deep.png", 2: "U\u0308mlaut.JPG", 3: f"/home/else/{NAMES[3]}"}
+    path = write(tmp_path / "some.json", names, [])
+    found, _, _ = read(source("coco", str(path), images=str(photos)), "detection")
+    assert set(found) == {"sub/dir/deep.png", NAMES[1], NAMES[3]}
+    assert all(Path(one.path).is_file() for one in found.values())
+
+
 def test_crowds_are_left_out_and_counted_and_classes_are_chosen_merged_and_counted(
     photos, tmp_path
 ):

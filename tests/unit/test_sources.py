@@ -117,6 +117,10 @@ def test_a_class_with_a_line_break_is_refused(config):
         ({"split": SPLIT | {"val": 0.3}}, "the shares sum up to 1.1; make it 1"),
         ({"source": {"format": "imagefolder", "path": "pts"}}, "there is no folder 'pts' in "),
         ({"source": {"format": "imagefolder", "path": "~/x"}}, r"'~' stands for nothing here"),
+        (
+            {"source": {"format": "imagefolder", "path": "."}},
+            "path: .* holds data/real, where imports",
+        ),
         ({"task": "detection"}, "datasets.pets.source.format: 'imagefolder' has no labels for"),
         ({"prepare": {"kind": "digits", "train": 1, "val": 1, "test": 1}}, "leave one out"),
         ({"source": None}, "datasets.pets: `classes` is missing; only a `source` could name them"),
