@@ -1,6 +1,6 @@
 # CIA: controllable image augmentation.
 #
-#   data/real/{dataset}/{split}/                          real images, labels, captions (yours, or a demo's)
+#   data/real/{dataset}/{split}/                          real images, labels, captions (yours, imported, or a demo's)
 #   data/conditions/{dataset}/{condition}/                condition maps of the training images
 #   data/varied/{dataset}/{generator}/                   condition maps with new geometry, where a variation is asked for
 #   data/generated/{dataset}/{generator}/                synthetic images, labels, captions, metadata.yaml

@@ -79,7 +79,14 @@ def _take_over(entry: dict, found: Description) -> None:
 @cache
 def _fingerprint(settings: str) -> str:
     source = json.loads(settings)
-    return tree_fingerprint(*code(SOURCES[source["format"]]).watch(source))
+    watched = code(SOURCES[source["format"]]).watch(source)
+    own = Path.cwd() / "data" / "real"
+    for path in watched:
+        if path == own or path in own.parents:
+            raise UserError(
+                f"path: {path} holds data/real, where imports go; name the folder of the dataset"
+            )
+    return tree_fingerprint(*watched)
 
 
 def source_fingerprint(source: Mapping) -> str:

@@ -81,7 +81,7 @@ def read(settings: Mapping, wanted: Wanted) -> Iterator[Picture | Refused]:
     for file, rows in pictures.items():
         yield from _pictures(file, rows, settings, wanted)
     for root in _given(settings):
-        yield from strays(root, pictures.keys(), "no row of the table")
+        yield from strays(root, pictures.keys(), "the table")
 
 
 def _files(settings: Mapping) -> list[tuple[Path, str]]:

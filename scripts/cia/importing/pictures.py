@@ -14,11 +14,12 @@ a dry run, so what is heavy is imported in functions.
 """
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from cia.errors import UserError
 
@@ -26,6 +27,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """Suffixes of pictures, in lower case: `cia.images.IMAGE_SUFFIXES`, without importing NumPy."""
 
 SPLITS = ("train", "val", "test")
+
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 _SPLITS = {
     "train": ("train", "training"),
@@ -228,11 +231,13 @@ def _require(path: str | Path, key: str, test, what: str) -> Path:
 def find_file(name: str, *roots: str | Path) -> str:
     """Return the absolute path of a file that a source names, in the first folder that has it.
 
-    Backslashes of Windows, and folders of another machine, are tried without. A file that is in
-    none is returned as if it were in the first, so that the link to it says what is missing.
+    Backslashes of Windows, and folders of another machine, are tried without, and letters with
+    accents in both of Unicode's forms (a Mac writes NFD). A file that is in none is returned as if
+    it were in the first, so that the link to it says what is missing.
     """
     plain = name.replace("\\", "/")
-    for candidate in dict.fromkeys((name, plain, plain.rsplit("/", 1)[-1])):
+    forms = [] if name.isascii() else [unicodedata.normalize(form, plain) for form in _FORMS]
+    for candidate in dict.fromkeys((name, plain, *forms, plain.rsplit("/", 1)[-1])):
         for root in roots:
             path = os.path.normpath(os.path.join(root, candidate))
             if os.path.lexists(path):

@@ -209,9 +209,7 @@ def _inside(words: list[str], wanted: Wanted) -> list[str]:
     if len(values) == 4:
         cx, cy, width, height = values
         sides = cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
-        if min(sides) >= 0 and max(sides) <= 1:
-            return words
-        return _cut(sides, wanted) or words
+        return words if min(sides) >= 0 and max(sides) <= 1 else _cut(words, sides, wanted)
     is_polygon = not wanted.kpt_shape and len(values) >= 6 and len(values) % 2 == 0
     if is_polygon and (min(values) < 0 or max(values) > 1):
         import numpy as np
@@ -223,7 +221,8 @@ def _inside(words: list[str], wanted: Wanted) -> list[str]:
     return words
 
 
-def _cut(sides: tuple, wanted: Wanted) -> list[str]:
+def _cut(words: list[str], sides: tuple, wanted: Wanted) -> list[str]:
     from cia.importing.frames import SHARES, cut_box, line_of_box
 
-    return line_of_box(0, cut_box(sides, SHARES, wanted)).split()[1:]
+    cut = cut_box(sides, SHARES, wanted)
+    return words if cut == sides else line_of_box(0, cut).split()[1:]
