@@ -14,7 +14,8 @@ logger = logging.getLogger("cia")
 def main(job):
     pictures = [(split, path) for split in job.params.splits for path in _pictures(job, split)]
     splits = [split for split, _ in pictures]
-    pairs = find_pairs(take_thumbnails([path for _, path in pictures], job.threads), splits)
+    thumbnails = take_thumbnails([path for _, path in pictures], job.threads)
+    pairs = find_pairs(thumbnails, splits, job.threads)
     rows = []
     for pair in sorted(pairs, key=lambda pair: -pair.likeness):
         (split, file), (other_split, other_file) = pictures[pair.first], pictures[pair.second]

@@ -252,7 +252,8 @@ def _group_of(match: re.Match | None) -> str:
 
 def _with_near_duplicates(pictures: list[Picture], threads: int) -> list[Picture]:
     """Give near-duplicates, with all of their groups, one group."""
-    pairs = find_pairs(take_thumbnails([picture.path for picture in pictures], threads))
+    thumbnails = take_thumbnails([picture.path for picture in pictures], threads)
+    pairs = find_pairs(thumbnails, threads=threads)
     rows = [Unsplit(picture.name, (), picture.group) for picture in pictures]
     return [
         picture._replace(group=row.group)

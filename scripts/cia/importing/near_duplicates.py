@@ -27,7 +27,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from cia.images import load_reduced
 from cia.importing.splits import Unsplit
-from cia.progress import track
+from cia.progress import Progress, track
 
 SIDE = 64
 """Pixels of a thumbnail's sides."""
@@ -39,7 +39,7 @@ of the same pose among them, reach 0.39; see `tools/near_duplicates.py`."""
 _LEAST_CORRELATION = 0.75
 """The same of the whole thumbnails, large forms included."""
 
-_WORTH_A_TRY = 0.5
+_WORTH_A_TRY = 0.6
 """Correlation of thumbnails, laid over each other in a hurry, from which on more steps may help."""
 
 _FREQUENCIES = 8
@@ -95,7 +95,9 @@ def take_thumbnails(paths: Sequence[str], threads: int = 1) -> np.ndarray:
     return thumbnails
 
 
-def find_pairs(thumbnails: np.ndarray, splits: Sequence[str] | None = None) -> list[Pair]:
+def find_pairs(
+    thumbnails: np.ndarray, splits: Sequence[str] | None = None, threads: int = 1
+) -> list[Pair]:
     """Find the near-duplicates among pictures.
 
     Of more than a few copies of one picture not every pair is listed, but each copy is in one.
@@ -107,6 +109,8 @@ def find_pairs(thumbnails: np.ndarray, splits: Sequence[str] | None = None) -> l
     splits : sequence of str, optional
         The split of each picture. Copies are then looked for within each split and between each
         two, so that many copies in one split don't hide one in another.
+    threads : int
+        How many candidates to look at at a time.
 
     Returns
     -------
@@ -125,7 +129,15 @@ def find_pairs(thumbnails: np.ndarray, splits: Sequence[str] | None = None) -> l
         if one is not other:
             found.append(_candidates(described, other, one))
     candidates = rows[np.unique(np.sort(np.concatenate(found), axis=1), axis=0)]
-    return [pair for batch in _batches(candidates) for pair in _confirmed(thumbnails, batch)]
+    progress = Progress(len(candidates), "candidate pairs")
+    pairs: list[Pair] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for batch, found in pool.map(
+            lambda b: (b, _confirmed(thumbnails, b)), _batches(candidates)
+        ):
+            pairs += found
+            progress.add(len(batch))
+    return pairs
 
 
 def joined(pictures: Sequence[Unsplit], pairs: Sequence[Pair]) -> list[Unsplit]:
@@ -203,8 +215,8 @@ def _candidates(described: Sequence[np.ndarray], one: np.ndarray, other: np.ndar
     return np.concatenate(found)
 
 
-def _confirmed(thumbnails: np.ndarray, pairs: np.ndarray) -> Iterator[Pair]:
-    """Yield those of some pairs of rows, (n, 2), that are near-duplicates."""
+def _confirmed(thumbnails: np.ndarray, pairs: np.ndarray) -> list[Pair]:
+    """Return those of some pairs of rows, (n, 2), that are near-duplicates."""
     first, second = thumbnails[pairs.T].astype(np.float32)
     small_first, small_second = _halved(first), _halved(second)
     places = np.tile([1.0, 0.0, 1.0, 0.0], (len(pairs), 1))
@@ -215,8 +227,8 @@ def _confirmed(thumbnails: np.ndarray, pairs: np.ndarray) -> Iterator[Pair]:
     over, under, both = _overlap(first, second, places)
     whole = _correlation(over, under, both)
     likeness = _correlation(_details(over), _details(under), both)
-    for row in np.flatnonzero((whole >= _LEAST_CORRELATION) & (likeness >= LEAST_LIKENESS)):
-        yield Pair(*pairs[row].tolist(), round(float(likeness[row]), 3))
+    alike = np.flatnonzero((whole >= _LEAST_CORRELATION) & (likeness >= LEAST_LIKENESS))
+    return [Pair(*pairs[row].tolist(), round(float(likeness[row]), 3)) for row in alike]
 
 
 def _halved(pictures: np.ndarray) -> np.ndarray:
@@ -248,8 +260,9 @@ def _windows(places: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     """
     centers = (np.arange(side) + 0.5) / side
     read = (places[:, :1] * centers + places[:, 1:]) * side - 0.5
-    nearness = 1 - np.abs(read[:, :, None] - np.arange(side))
-    return np.maximum(nearness, 0).astype(np.float32), (read >= 0) & (read <= side - 1)
+    pixels = np.arange(side, dtype=np.float32)
+    nearness = 1 - np.abs(read.astype(np.float32)[:, :, None] - pixels)
+    return np.maximum(nearness, 0), (read >= 0) & (read <= side - 1)
 
 
 def _overlap(
