@@ -9,6 +9,7 @@ import supervision
 from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 
+from cia.catalog import SOURCES, code
 from cia.errors import UserError
 from cia.importing.coco import CROWD
 from cia.importing.frames import CUT
@@ -197,6 +198,33 @@ def test_exports_are_found_with_their_splits(tmp_path):
     found, _, _ = read(settings, "detection")
     assert {one.split for one in found.values()} == {"train", "val"}
     assert found["val2017.jpg"].path == str(tmp_path / "coco/val2017/val2017.jpg")
+
+
+def test_exports_of_cvat_and_fiftyone_are_found_and_are_to_be_split(tmp_path):
+    picture(tmp_path / "cvat/images/default/1.jpg")
+    write(tmp_path / "cvat/annotations/instances_default.json", {1: "1.jpg"}, [])
+    picture(tmp_path / "fiftyone/data/1.jpg")
+    write(tmp_path / "fiftyone/labels.json", {1: "1.jpg"}, [])
+    for name, folder in (("cvat", "images/default"), ("fiftyone", "data")):
+        settings = source("coco", str(tmp_path / name))
+        assert describe(settings, "detection").splits == ()
+        found, refused, _ = read(settings, "detection")
+        assert not refused
+        assert found["1.jpg"].path == str(tmp_path / name / folder / "1.jpg")
+
+
+def test_of_a_folder_with_the_project_in_it_only_the_folders_of_pictures_are_watched(
+    tmp_path, monkeypatch
+):
+    picture(tmp_path / "photos/1.jpg")
+    picture(tmp_path / "results/2.jpg")
+    write(tmp_path / "all.json", {1: "photos/1.jpg"}, [])
+    monkeypatch.chdir(tmp_path)
+    settings = source("coco", "all.json")
+    watched = code(SOURCES["coco"]).watch(settings)
+    assert watched == [tmp_path / "all.json", tmp_path / "photos"]
+    found, refused, _ = read(settings, "detection")
+    assert set(found) == {"photos/1.jpg"} and not refused
 
 
 def test_a_classification_takes_the_one_class_of_a_picture(photos, tmp_path):
