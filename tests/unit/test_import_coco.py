@@ -14,7 +14,9 @@ from cia.errors import UserError
 from cia.importing.coco import CROWD
 from cia.importing.frames import CUT
 from cia.importing.shapes import UNITED
+from cia.labels.lines import LineReader
 from cia.labels.masks import rasterize
+from cia.labels.reading import label_parser
 from datasets_elsewhere import NAMES, corners, describe, numbers, picture, read, source
 
 CATEGORIES = [{"id": 90, "name": "cow"}, {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}]
@@ -134,6 +136,8 @@ def test_masks_are_those_of_pycocotools_with_parts_overlaps_holes_and_run_length
         ours = rasterize(np.array(line.split()[1:], dtype=float).reshape(-1, 2), 64, 48)
         mask = theirs.annToMask(annotation).astype(bool)
         assert (ours & mask).sum() / (ours | mask).sum() >= 0.99, name
+    checked = label_parser("segmentation", ["cat"])("\n".join(lines)).splitlines()
+    assert checked == list(dict.fromkeys(lines))  # both kinds of run lengths are the same mask
     boxes, _, _ = read(settings, "detection")
     assert numbers(boxes[NAMES[0]].label)[0, 1:].tolist() == [0.070312, 0.09375, 0.140625, 0.1875]
 
@@ -155,7 +159,9 @@ def test_keypoints_keep_their_visibility_and_say_shape_names_and_skeleton(photos
         "skeleton": [[0, 1], [1, 2]],
     }
     found, _, _ = read(settings, "pose", kpt_shape=[3, 3])
-    row = numbers(found[NAMES[0]].label)[0]
+    checked = label_parser("pose", ["person"], LineReader([3, 3]))(found[NAMES[0]].label)
+    assert checked == found[NAMES[0]].label
+    row = numbers(checked)[0]
     np.testing.assert_allclose(row[:5], [0, 24 / 64, 18 / 48, 0.5, 0.5])
     expected = [10 / 64, 12 / 48, 2, 0.5, 0.5, 1, 0, 0, 0]
     np.testing.assert_allclose(row[5:], expected, atol=1e-6)
