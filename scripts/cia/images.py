@@ -107,7 +107,7 @@ def check_image(path: str | Path | BinaryIO) -> tuple[int, int]:
 
 
 def check_header(path: str | Path) -> tuple[int, int, int]:
-    """Read a picture's header alone.
+    """Read a picture's header; the picture is decoded only if a PNG's text may hold EXIF or XMP.
 
     Returns
     -------
@@ -120,11 +120,33 @@ def check_header(path: str | Path) -> tuple[int, int, int]:
         If the file is missing or no picture.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            turned = orientation(image)
-            return *image.size, turned if turned in range(1, 9) else 1
+        with open(path, "rb") as file:
+            if size := _plain_png(file):  # Pillow would decode it to see what stands at its end
+                return *size, 1
+            with Image.open(file, formats=_FORMATS) as image:
+                turned = orientation(image)
+                return *image.size, turned if turned in range(1, 9) else 1
     except _DECODER_ERRORS as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def _plain_png(file: BinaryIO) -> tuple[int, int] | None:
+    """Return width and height of a PNG that holds neither EXIF nor text; else None."""
+    start = file.read(len(PNG_SIGNATURE) + 16)
+    if not start.startswith(PNG_SIGNATURE) or start[12:16] != b"IHDR":
+        file.seek(0)
+        return None
+    width, height = struct.unpack(">II", start[16:24])
+    at = len(PNG_SIGNATURE)
+    while True:
+        file.seek(at)
+        length, kind = struct.unpack(">I4s", file.read(8))
+        if kind == b"IEND":
+            return width, height
+        if kind in (b"eXIf", b"iTXt", b"tEXt", b"zTXt"):
+            file.seek(0)
+            return None
+        at += 12 + length
 
 
 def orientation(image: Image.Image) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cia.images import IMAGE_SUFFIXES, load_image
+from cia.images import IMAGE_SUFFIXES, check_header, load_image
 from cia.importing.frames import TURNED, frame_of
 from cia.importing.pictures import SUFFIXES, Wanted
 from datasets_elsewhere import corners, numbers, picture, read, source
@@ -95,3 +95,27 @@ def test_a_line_has_the_precision_of_a_millionth_of_a_side(turned):
 
 def test_suffixes_of_pictures_are_the_same_as_for_the_scan():
     assert set(SUFFIXES) == IMAGE_SUFFIXES
+
+
+@pytest.mark.parametrize("place", ["before the pixels", "after the pixels"])
+def test_the_header_of_a_png_says_its_orientation_wherever_it_stands(tmp_path, place):
+    plain = picture(tmp_path / "plain.png")
+    assert check_header(plain) == (64, 48, 1)
+    content = picture(tmp_path / "turned.png", orientation=6).read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    chunk, rest = content[start:end], content[:start] + content[end:]
+    at = rest.index(b"IDAT" if place.startswith("before") else b"IEND") - 4
+    moved = tmp_path / "moved.png"
+    moved.write_bytes(rest[:at] + chunk + rest[at:])
+    assert check_header(moved) == (64, 48, 6)
+    assert load_image(moved).shape[:2] == (64, 48)
+
+
+def test_the_header_of_what_is_no_picture_is_an_error(tmp_path):
+    whole = picture(tmp_path / "whole.png").read_bytes()
+    for content in (b"", b"GIF89a", whole[:20], whole[:60]):
+        path = tmp_path / "broken.png"
+        path.write_bytes(content)
+        with pytest.raises(OSError):
+            check_header(path)

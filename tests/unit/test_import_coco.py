@@ -9,11 +9,14 @@ import supervision
 from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 
+from cia.catalog import SOURCES, code
 from cia.errors import UserError
 from cia.importing.coco import CROWD
 from cia.importing.frames import CUT
 from cia.importing.shapes import UNITED
+from cia.labels.lines import LineReader
 from cia.labels.masks import rasterize
+from cia.labels.reading import label_parser
 from datasets_elsewhere import NAMES, corners, describe, numbers, picture, read, source
 
 CATEGORIES = [{"id": 90, "name": "cow"}, {"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}]
@@ -133,6 +136,8 @@ def test_masks_are_those_of_pycocotools_with_parts_overlaps_holes_and_run_length
         ours = rasterize(np.array(line.split()[1:], dtype=float).reshape(-1, 2), 64, 48)
         mask = theirs.annToMask(annotation).astype(bool)
         assert (ours & mask).sum() / (ours | mask).sum() >= 0.99, name
+    checked = label_parser("segmentation", ["cat"])("\n".join(lines)).splitlines()
+    assert checked == list(dict.fromkeys(lines))  # both kinds of run lengths are the same mask
     boxes, _, _ = read(settings, "detection")
     assert numbers(boxes[NAMES[0]].label)[0, 1:].tolist() == [0.070312, 0.09375, 0.140625, 0.1875]
 
@@ -154,7 +159,9 @@ def test_keypoints_keep_their_visibility_and_say_shape_names_and_skeleton(photos
         "skeleton": [[0, 1], [1, 2]],
     }
     found, _, _ = read(settings, "pose", kpt_shape=[3, 3])
-    row = numbers(found[NAMES[0]].label)[0]
+    checked = label_parser("pose", ["person"], LineReader([3, 3]))(found[NAMES[0]].label)
+    assert checked == found[NAMES[0]].label
+    row = numbers(checked)[0]
     np.testing.assert_allclose(row[:5], [0, 24 / 64, 18 / 48, 0.5, 0.5])
     expected = [10 / 64, 12 / 48, 2, 0.5, 0.5, 1, 0, 0, 0]
     np.testing.assert_allclose(row[5:], expected, atol=1e-6)
@@ -197,6 +204,33 @@ def test_exports_are_found_with_their_splits(tmp_path):
     found, _, _ = read(settings, "detection")
     assert {one.split for one in found.values()} == {"train", "val"}
     assert found["val2017.jpg"].path == str(tmp_path / "coco/val2017/val2017.jpg")
+
+
+def test_exports_of_cvat_and_fiftyone_are_found_and_are_to_be_split(tmp_path):
+    picture(tmp_path / "cvat/images/default/1.jpg")
+    write(tmp_path / "cvat/annotations/instances_default.json", {1: "1.jpg"}, [])
+    picture(tmp_path / "fiftyone/data/1.jpg")
+    write(tmp_path / "fiftyone/labels.json", {1: "1.jpg"}, [])
+    for name, folder in (("cvat", "images/default"), ("fiftyone", "data")):
+        settings = source("coco", str(tmp_path / name))
+        assert describe(settings, "detection").splits == ()
+        found, refused, _ = read(settings, "detection")
+        assert not refused
+        assert found["1.jpg"].path == str(tmp_path / name / folder / "1.jpg")
+
+
+def test_of_a_folder_with_the_project_in_it_only_the_folders_of_pictures_are_watched(
+    tmp_path, monkeypatch
+):
+    picture(tmp_path / "photos/1.jpg")
+    picture(tmp_path / "results/2.jpg")
+    write(tmp_path / "all.json", {1: "photos/1.jpg"}, [])
+    monkeypatch.chdir(tmp_path)
+    settings = source("coco", "all.json")
+    watched = code(SOURCES["coco"]).watch(settings)
+    assert watched == [tmp_path / "all.json", tmp_path / "photos"]
+    found, refused, _ = read(settings, "detection")
+    assert set(found) == {"photos/1.jpg"} and not refused
 
 
 def test_a_classification_takes_the_one_class_of_a_picture(photos, tmp_path):

@@ -109,6 +109,16 @@ def test_a_class_with_a_line_break_is_refused(config):
         resolved(config)
 
 
+def test_a_class_that_is_named_with_another_one_s_index_is_to_be_renamed(config):
+    for number in (1, 2):
+        picture(Path(f"pets/{number}/1.png"))
+    config["datasets"]["pets"]["classes"] = ["1", "2"]
+    with pytest.raises(UserError, match='\'1\' would be the name of class 0.*"class 1": "1"'):
+        resolved(config)
+    config["datasets"]["pets"]["classes"] = {"class 1": "1", "class 2": "2"}
+    assert resolved(config)["datasets"]["pets"]["classes"] == ["class 1", "class 2"]
+
+
 @pytest.mark.parametrize(
     "change, words",
     [

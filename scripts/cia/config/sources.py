@@ -7,7 +7,7 @@ of its files. Light on purpose: the Snakefile imports it for every dry run.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -58,6 +58,7 @@ def with_sources(config: dict, used: Mapping, in_a_run: bool = False) -> dict:
             _take_over(entry, found)
             problems = [
                 *edged_names(f"datasets.{name}.classes", chosen),
+                *_ambiguous(f"datasets.{name}.classes", chosen),
                 *unfit_keypoints(f"datasets.{name}", entry),
             ]
             if problems:
@@ -67,6 +68,16 @@ def with_sources(config: dict, used: Mapping, in_a_run: bool = False) -> dict:
             whole = full["datasets"][entry["subset"]["dataset"]]
             entry |= {key: whole[key] for key in OF_LABELS if whole.get(key) is not None}
     return full
+
+
+def _ambiguous(key: str, chosen: Mapping[str, list[str]]) -> Iterator[str]:
+    """Yield a sentence for each name that is another class's index, which label files may hold."""
+    for index, (name, old) in enumerate(chosen.items()):
+        if name.isascii() and name.isdigit() and int(name) != index:
+            yield (
+                f"{key}: {name!r} would be the name of class {index}, and could mean class {name}; "
+                f'rename it, such as classes: {{"class {name}": "{old[0]}"}} (and the others)'
+            )
 
 
 def _take_over(entry: dict, found: Description) -> None:

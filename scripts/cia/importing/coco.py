@@ -10,8 +10,9 @@ import os
 import re
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ _PREFIXES = {"pose": "person_keypoints_"}
 
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 
+_FIRST = 100
+"""Pictures of which one is looked for, to find their folder."""
+
 _PLACES = (".", "images", "../images", "data", "JPEGImages")
 """Where pictures are looked for, from the annotation file, unless `images` says it."""
 
@@ -65,8 +69,8 @@ def watch(settings: Mapping) -> list[Path]:
     """Return the annotation files and the folders of pictures."""
     found = []
     for path, split in _files(settings, ""):
-        names = list(_file_names(path))
-        found += [path, *_folders(_images(settings, path, split, names), names)]
+        root = _images(settings, path, split, list(islice(_file_names(path), _FIRST)))
+        found += [path, *_folders(root, _file_names(path))]
     return list(dict.fromkeys(found))
 
 
@@ -167,7 +171,7 @@ def _images(settings: Mapping, path: Path, split: str, names: Sequence[str]) -> 
     """Return the first of the folders that has one of a file's first pictures."""
     roots = _roots(settings, path, split)
     for root in roots:
-        if any((root / name).exists() for name in names[:100]):
+        if any((root / name).exists() for name in names[:_FIRST]):
             return root
     if settings.get("images"):  # links to what is missing say so, picture by picture
         return roots[0]
@@ -177,7 +181,7 @@ def _images(settings: Mapping, path: Path, split: str, names: Sequence[str]) -> 
     )
 
 
-def _folders(root: Path, names: Sequence[str]) -> list[Path]:
+def _folders(root: Path, names: Iterable[str]) -> list[Path]:
     """Return the folders of pictures: the root, but of one with the project in it those named."""
     if root != Path.cwd() and root not in Path.cwd().parents:
         return [root]
