@@ -43,9 +43,9 @@ def test_a_split_with_mostly_bad_labels_is_looked_at_all_the_same(train):
     assert [row["id"] for row in split.pictures] == ["bad", "no", "one", "two"]
     assert set(split.labels) == {"one", "two"}
     assert split.classes == {"cat": 1, "dog": 1, "cow": 0}
-    assert (split.unusable, split.unusable_labels) == (1 / 5, 2 / 4)
+    assert (split.unusable, split.of, split.unlabeled) == (1, 5, 2)
     points = points_of([split], [], None, max_rejected=0.1)
-    assert "50% of the labels of train can't be used. A run would stop" in " ".join(points)
+    assert "2 of 4 labels of train can't be used. A run would stop" in " ".join(points)
     assert "cow 0" in " ".join(points)
 
 
@@ -66,7 +66,7 @@ def test_what_an_import_refused_counts_and_gives_the_reason_of_a_missing_label(t
     ]
     write_table(train / "refused.csv", rows, "refused")
     split = look_at(train, DETECTION, 1, train / "refused.csv")
-    assert split.unusable == 2 / 6
+    assert (split.unusable, split.of) == (2, 6)
     assert {"file": "/source/x.jpg", "reason": "too blue"} in split.rejected
     assert "two classes" in [row["reason"] for row in split.rejected_labels]
 

@@ -66,7 +66,9 @@ def test_look_shows_what_would_stop_a_run_and_a_run_still_stops(own):
     )
     assert own.planned("look") == {"look_dataset": 1, "look": 1}
 
+    assert "near_duplicates" not in own.planned("mix_all")
     own.config["datasets"]["own"]["near_duplicates"] = "error"
+    assert own.planned("mix_all")["refuse_near_duplicates"] == 1
     refused = "results/real/own/near_duplicates.yaml"
     assert own.planned(refused) == {"refuse_near_duplicates": 1}
     shown = own.snakemake("--cores", "1", refused, fails=True)

@@ -189,15 +189,17 @@ def _describe(thumbnails: np.ndarray) -> list[np.ndarray]:
     middle = _windows(np.array([[1 - 2 * _CROP, _CROP]]), SIDE)[0][0]
     found = []
     for window in (np.eye(SIDE, dtype=np.float32), middle):
-        parts = [
-            dctn(window @ some.astype(np.float32) @ window.T, axes=(1, 2), norm="ortho")
-            for some in _batches(thumbnails)
-        ]
-        waves = np.concatenate([part[:, :_FREQUENCIES, :_FREQUENCIES] for part in parts])
-        waves = waves.reshape(len(thumbnails), -1)[:, 1:]  # the first is the brightness
+        waves = np.concatenate([_waves(window, some) for some in _batches(thumbnails)])
         lengths = np.linalg.norm(waves, axis=1, keepdims=True)
         found.append(waves / np.maximum(lengths, 1e-6))
     return found
+
+
+def _waves(window: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
+    """Return the lowest frequencies of windows of thumbnails, but for the brightness."""
+    seen = window @ thumbnails.astype(np.float32) @ window.T
+    lowest = dctn(seen, axes=(1, 2), norm="ortho")[:, :_FREQUENCIES, :_FREQUENCIES]
+    return lowest.reshape(len(thumbnails), -1)[:, 1:]
 
 
 def _candidates(described: Sequence[np.ndarray], one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -37,8 +37,10 @@ class Split:
         Class name to objects (or pictures, of a classification).
     rejected, rejected_labels : list of dict
         file, reason.
-    unusable, unusable_labels : float
-        Shares of the pictures, and of the usable pictures' labels, that can't be used.
+    unusable, of : int
+        How many pictures can't be used, of how many.
+    unlabeled : int
+        How many of the usable ones have no valid label.
     points : list of str
         What a person should know.
     """
@@ -49,8 +51,9 @@ class Split:
     classes: dict[str, int] = field(default_factory=dict)
     rejected: list[dict] = field(default_factory=list)
     rejected_labels: list[dict] = field(default_factory=list)
-    unusable: float = 0.0
-    unusable_labels: float = 0.0
+    unusable: int = 0
+    of: int = 0
+    unlabeled: int = 0
     points: list[str] = field(default_factory=list)
 
 
@@ -80,7 +83,7 @@ def look_at(
         scan.unusable += unusable
         scan.pictures += unusable
     split.pictures, split.rejected = scan.rows, scan.rejected
-    split.unusable = scan.unusable / scan.pictures
+    split.unusable, split.of = scan.unusable, scan.pictures
     try:
         labels = read_labels(
             folder, [row["id"] for row in scan.rows], form.task, form.classes, form.kpt_shape
@@ -92,7 +95,7 @@ def look_at(
         explain_missing(labels.rejected, refused)
     split.labels = {row["id"]: row["label"] for row in labels.rows}
     split.rejected_labels = labels.rejected
-    split.unusable_labels = labels.unusable / max(len(scan.rows), 1)
+    split.unlabeled = labels.unusable
     summary = summarize_labels(labels, form.task, form.classes)
     split.classes = summary["classes"]
     if words := reduced_words(summary.get("reduced", {})):
@@ -124,17 +127,11 @@ def points_of(
     """
     points = [point for split in splits for point in split.points]
     for split in splits:
-        for share, what in ((split.unusable, "pictures"), (split.unusable_labels, "labels")):
-            if share > max_rejected or share == 1:
-                points.append(
-                    f"{share:.0%} of the {what} of {split.name} can't be used. A run would stop: "
-                    f"max_rejected allows {max_rejected:.0%}. The reasons are below."
-                )
-            elif share:
-                points.append(
-                    f"{format_share_of(share)} of the {what} of {split.name} can't be used and "
-                    "would be left out. The reasons are below."
-                )
+        points += _unusable_words(
+            split.unusable, split.of, f"pictures of {split.name}", max_rejected
+        )
+        labels = f"labels of {split.name}"
+        points += _unusable_words(split.unlabeled, len(split.pictures), labels, max_rejected)
     across = sum(pair["split"] != pair["other_split"] for pair in pairs)
     if across:
         points.append(
@@ -153,9 +150,14 @@ def points_of(
     return points
 
 
-def format_share_of(share: float) -> str:
-    """Write a share as a percentage that is not 0 % for a little."""
-    return "Less than 1 %" if share < 0.01 else f"{share:.0%}"
+def _unusable_words(count: int, total: int, what: str, max_rejected: float) -> list[str]:
+    if not count:
+        return []
+    words = f"{format_number(count)} of {format_number(total)} {what} can't be used"
+    if count > max_rejected * total or count == total:
+        stop = f"A run would stop: max_rejected allows {max_rejected:.0%}."
+        return [f"{words}. {stop} The reasons are below."]
+    return [f"{words} and would be left out. The reasons are below."]
 
 
 def counted(count: int, thing: str) -> str:
