@@ -1,6 +1,6 @@
 # CIA: controllable image augmentation.
 #
-#   data/real/{dataset}/{split}/                          real images, labels, captions (yours, or a demo's)
+#   data/real/{dataset}/{split}/                          real images, labels, captions (yours, imported, or a demo's)
 #   data/conditions/{dataset}/{condition}/                condition maps of the training images
 #   data/varied/{dataset}/{generator}/                   condition maps with new geometry, where a variation is asked for
 #   data/generated/{dataset}/{generator}/                synthetic images, labels, captions, metadata.yaml
@@ -8,6 +8,7 @@
 #   results/{dataset}/{generator}/metrics, scores, selected/  how good the synthetic images are, which are kept
 #   data/mixed/{dataset}/{generator}/{selection}/{mix}/  training sets
 #   results/{dataset}/{generator}/models/                trained models and their test metrics
+#   results/look/{dataset}/                               the data as they are: labels drawn, counts, what is wrong
 #   results/report/                                       figures, tables, summary.md, gallery.html
 #   results/made/                                         what folders under data/ held when they were made
 #   results/provenance.yaml                               what all of it was made with
@@ -34,8 +35,11 @@ include: "rules/remedies.smk"
 include: "rules/made.smk"
 include: "rules/resources.smk"
 include: "rules/prepare.smk"
+include: "rules/import.smk"
 include: "rules/scan.smk"
 include: "rules/label.smk"
+include: "rules/near_duplicates.smk"
+include: "rules/look.smk"
 include: "rules/condition.smk"
 include: "rules/vary.smk"
 include: "rules/plan.smk"
@@ -63,6 +67,12 @@ rule all:
         get_study_reports(),
         get_report(),
         "results/provenance.yaml",
+
+
+rule look:
+    """A page on each dataset as it is, before anything is made of it."""
+    input:
+        get_looks(),
 
 
 rule generate_all:

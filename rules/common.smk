@@ -24,7 +24,7 @@ from snakemake.logging import logger
 try:
     for path in workflow.configfiles:
         refuse_repeated_keys(path)
-    config = ready(config)
+    config = ready(config, in_a_run=not workflow.is_main_process)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -3,6 +3,7 @@ rule label:
     input:
         prepared=get_prepared,
         manifest=f"results/{REAL}/manifest.csv",
+        refused=get_refused,
     output:
         labels=f"results/{REAL}/labels.csv",
         rejected=f"results/{REAL}/rejected_labels.csv",

@@ -5,6 +5,7 @@ rule scan:
     """Check every real picture: what is usable, and what is not and why."""
     input:
         get_prepared,
+        refused=get_refused,
     output:
         manifest=f"results/{REAL}/manifest.csv",
         rejected=f"results/{REAL}/rejected.csv",

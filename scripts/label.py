@@ -3,6 +3,7 @@
 import logging
 
 from cia.files import write_yaml
+from cia.importing.refusals import explain_missing
 from cia.labels.reading import FEW, few_words, read_labels, reduced_words, summarize_labels
 from cia.runtime.jobs import run
 from cia.scanning import log_rejected, require_few
@@ -15,6 +16,8 @@ def main(job):
     ids = read_table(job.input.manifest, "manifest")["id"].tolist()
     params = job.params
     labels = read_labels(params.folder, ids, params.task, params.classes, params.kpt_shape)
+    if getattr(job.input, "refused", None):
+        explain_missing(labels.rejected, job.input.refused)
     log_rejected(labels.rejected)
     limit = float(job.resources.max_rejected)
     require_few(labels.rejected, labels.unusable, len(ids), limit, "labels")

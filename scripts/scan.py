@@ -2,6 +2,7 @@
 
 import logging
 
+from cia.importing.refusals import refused_pictures
 from cia.runtime.jobs import run
 from cia.scanning import log_rejected, require_few, scan_folder
 from cia.tables import write_table
@@ -11,6 +12,11 @@ logger = logging.getLogger("cia")
 
 def main(job):
     scan = scan_folder(job.params.folder, job.threads)
+    if getattr(job.input, "refused", None):
+        rows, unusable = refused_pictures(job.input.refused)
+        scan.rejected += rows
+        scan.unusable += unusable
+        scan.pictures += unusable
     log_rejected(scan.rejected)
     require_few(
         scan.rejected, scan.unusable, scan.pictures, float(job.resources.max_rejected), "pictures"

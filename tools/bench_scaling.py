@@ -5,11 +5,13 @@ Usage: bench_scaling.py [--sizes N ...] [--only STAGE ...] [--folder DIR] [--wri
 Makes a dataset of N real pictures for each size, in a temporary folder that is removed afterwards.
 Its names are all different, its files are hard links to a few small PNGs and texts. What networks
 would make in between (condition maps, synthetic images, scores) is made up: tables, and hard links
-again. Each stage then runs its own script in a process of its own. Prints a Markdown table; --write
-puts it into a page between its marks, where cells that were not measured this time stay.
+again. Rule import reads as many pictures from a COCO file with 8 boxes for each. Each stage then
+runs its own script in a process of its own. Prints a Markdown table; --write puts it into a page
+between its marks, where cells that were not measured this time stay.
 """
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -39,6 +41,8 @@ FILES = 64
 """Different files behind the hard links; a file of ext4 takes 65 000 links."""
 
 CLASSES = ["cat", "dog", "horse"]
+BOXES = 8
+"""Boxes of each picture in the COCO file that rule import reads."""
 LINKED = ("Snakefile", "rules", "scripts", "envs", "profiles", "resources")
 REAL, GENERATED = Path("data/real/big"), Path("data/generated/big/tiny_canny")
 RESULTS, SET = Path("results/big/tiny_canny"), Path("results/generated/big/tiny_canny")
@@ -128,6 +132,28 @@ def real_ids(count: int) -> list[str]:
     return [f"picture_{number:08d}" for number in range(count)]
 
 
+def make_coco(n: int) -> None:
+    """Make up a flat folder of pictures and a COCO file, as programs for labels write it."""
+    files = sorted(Path("files/train").glob("*.png"))
+    link_all(files, Path("photos"), real_ids(n), ".png")
+    numbers = np.random.default_rng(0).uniform(0, 6, (64, 4)).round(2) + (0, 0, 0.5, 0.5)
+    boxes = numbers.tolist()
+    with open("coco.json", "w") as file:
+        file.write('{"images": [')
+        for number, name in enumerate(real_ids(n)):
+            entry = {"id": number, "file_name": f"{name}.png", "width": 12, "height": 12}
+            file.write("," * bool(number) + json.dumps(entry))
+        file.write('], "annotations": [')
+        for number in range(n * BOXES):
+            x, y, width, height = box = boxes[number * 7 % len(boxes)]
+            ring = [x, y, x + width, y, x + width, y + height, x, y + height]
+            entry = {"id": number, "image_id": number // BOXES, "category_id": number % 3 + 1}
+            entry |= {"bbox": box, "area": width * height, "iscrowd": 0, "segmentation": [ring]}
+            file.write("," * bool(number) + json.dumps(entry))
+        categories = [{"id": index, "name": name} for index, name in enumerate(CLASSES, start=1)]
+        file.write(f'], "categories": {json.dumps(categories)}}}')
+
+
 def make_conditions() -> None:
     """Make up the manifest of the condition maps, which no stage here opens."""
     from cia.tables import read_table, write_table
@@ -196,6 +222,23 @@ def make_records(n: int) -> None:
     shards = shard_of([Path(name).stem for name in names], count := config(n)["shards"])
     for shard in range(count):
         record(GENERATED / "images", str(shard), names[shards == shard])
+
+
+def import_dataset() -> tuple[Inputs, Inputs, dict]:
+    folder = "data/real/coco"
+    source = {"format": "coco", "path": "coco.json", "images": "photos"}
+    return (
+        {},
+        {split: f"{folder}/{split}/imported.csv" for split in ("train", "val", "test")}
+        | {"summary": "results/real/coco/imported.yaml"},
+        {
+            "source": source | {"classes": {name: [name] for name in CLASSES}},
+            "task": "detection",
+            "kpt_shape": None,
+            "split": {"train": 0.7, "val": 0.15, "test": 0.15, "stratify": True, "group": ""},
+            "seed": 0,
+        },
+    )
 
 
 def scan() -> tuple[Inputs, Inputs, dict]:
@@ -327,6 +370,7 @@ RESOURCES = {"max_rejected": "0.1", "prompts": "prompts.recolored"}
 """What scripts read of these, for their messages."""
 
 STAGES: dict[str, Callable] = {
+    "import_dataset": import_dataset,
     "scan": scan,
     "label": label,
     "plan": plan,
@@ -476,7 +520,9 @@ def bench(n: int, folder: Path, only: list[str] | None) -> dict[str, Cost]:
     wanted = [index for index, name in enumerate(STAGES) if not only or name in only]
     for name in list(STAGES)[: max(wanted, default=-1) + 1]:
         with working_folder(folder):
-            if name in BEFORE:
+            if name == "import_dataset":
+                make_coco(n)
+            elif name in BEFORE:
                 BEFORE[name]()
             if name == "mix":
                 small_splits()

@@ -17,6 +17,8 @@ from cia.config.checks import load_schema  # noqa: E402
 
 PAGE = ROOT / "config" / "README.md"
 
+HEAD = ("| key | type | default | meaning |", "|---|---|---|---|")
+
 INTRODUCTION = """\
 # Configuration
 
@@ -77,14 +79,23 @@ def section(schema: dict) -> Iterator[str]:
     """Yield the lines of one table: its own keys, then those of each kind."""
     yield schema["description"] + "\n"
     yield from rows(schema, schema)
+    yield from kinds(schema)
+    for name, raw in schema["properties"].items():
+        if str(raw.get("$ref")).endswith(".yaml"):
+            yield from kinds(load_schema(raw["$ref"]), f"{name}.")
+
+
+def kinds(schema: dict, prefix: str = "") -> Iterator[str]:
+    """Yield the keys that a table has with each kind of entry."""
     for variant in schema.get("allOf", []):
         (key, test), *_ = variant["if"]["properties"].items()
         body = resolve(variant["then"], schema)
         kind = test.get("const") or " or ".join(test.get("enum", [])) or family(test["pattern"])
         own = {k: v for k, v in body.get("properties", {}).items() if v}
         if own:
-            yield f"\nWith `{key}: {kind}`:\n"
-            yield from rows({**body, "properties": own}, schema)
+            yield f"\nWith `{prefix}{key}: {kind}`:\n"
+            keys = rows({**body, "properties": own}, schema, prefix)
+            yield from [*(HEAD if prefix else ()), *keys]
 
 
 def family(pattern: str) -> str:
@@ -95,8 +106,7 @@ def family(pattern: str) -> str:
 def rows(schema: dict, root: dict, prefix: str = "") -> Iterator[str]:
     """Yield a Markdown table of a schema's keys."""
     if not prefix:
-        yield "| key | type | default | meaning |"
-        yield "|---|---|---|---|"
+        yield from HEAD
     required = schema.get("required", [])
     for key, raw in schema.get("properties", {}).items():
         entry = {**resolve(raw, root), **{k: v for k, v in raw.items() if k != "$ref"}}
@@ -105,7 +115,8 @@ def rows(schema: dict, root: dict, prefix: str = "") -> Iterator[str]:
         yield (
             "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
         )
-        if "object" in entry.get("type", ()) and "properties" in entry:
+        below = [resolve(one, root) for one in entry.get("properties", {}).values()]
+        if "object" in entry.get("type", ()) and all("description" in one for one in below):
             yield from rows(entry, root, prefix=f"{prefix}{key}.")
         listed = entry.get("items", {}).get("properties", {})
         if listed and all("description" in one for one in listed.values()):

@@ -16,7 +16,7 @@ def get_mix_inputs(wildcards):
         inputs["synthetic_labels"] = f"{generated}/labels.csv"
         inputs["sources"] = f"{root}/sources.csv"
         inputs["selected"] = f"{root}/selected/{wildcards.selection}.csv"
-    return inputs
+    return inputs | get_checked_duplicates(whole(wildcards.dataset))
 
 
 def get_mix_settings(wildcards):

@@ -1,9 +1,11 @@
-"""The one registry: conditions, variations, features, metrics, scores, judges, trainers.
+"""The one registry: sources, conditions, variations, features, metrics, scores, judges, trainers.
 
 It says what there is to choose from. A new part is a module, an entry here, and where it has a name
 in the config the schema of its own settings in config/schema/TABLE/NAME.yaml; docs/extending.md has
 an example of each. `code` of an entry says where its code is:
 
+- SOURCES: "module" with `describe(settings, task)`, `watch(settings)` and
+  `read(settings, wanted)` (`cia.importing.pictures`);
 - CONDITIONS: "module:class", a dataclass of its settings (`cia.conditions.extractors.Extractor`);
 - VARIATIONS: "module:varier", a function (maps, objects, settings, interpolation) that returns a
   function of one map's row and a random generator (`cia.variations.varying.Varier`);
@@ -38,6 +40,14 @@ class Number:
 
 
 LOWER, HIGHER = Number("lower"), Number("higher")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A form in which a dataset may lie; `tasks`: those whose labels it can hold."""
+
+    code: str
+    tasks: tuple[str, ...] = ("detection", "classification")
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,18 @@ class Trainer:
     tasks: tuple[str, ...]
     gpu: bool = True
 
+
+_EVERY_TASK = ("detection", "segmentation", "pose", "classification")
+
+SOURCES = {
+    "coco": Source("cia.importing.coco", _EVERY_TASK),
+    "yolo": Source("cia.importing.yolo", ("detection", "segmentation", "pose")),
+    "voc": Source("cia.importing.voc"),
+    "imagefolder": Source("cia.importing.imagefolder", ("classification",)),
+    "csv": Source("cia.importing.csv_tables"),
+    "huggingface": Source("cia.importing.huggingface"),
+}
+"""`format` of a dataset's `source` in the config."""
 
 CONDITIONS = {
     "canny": Condition("cia.conditions.canny:Canny"),
@@ -237,13 +259,14 @@ class Kind:
 
 
 KINDS = {
+    "sources": Kind("format", SOURCES),
     "conditions": Kind("extractor", CONDITIONS),
     "variations": Kind("kind", VARIATIONS),
     "features": Kind("model", FEATURES),
     "judges": Kind("kind", JUDGES),
     "trainers": Kind("kind", TRAINERS),
 }
-"""The tables of the config whose schemas hold the parts' own settings."""
+"""The tables of the config, and datasets' `source`, whose schemas hold the parts' own settings."""
 
 
 def code(entry: Any) -> Any:

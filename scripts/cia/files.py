@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Collection, Iterable, Iterator
@@ -218,6 +219,32 @@ def folder_fingerprint(*folders: str | Path) -> str:
     return digest.hexdigest()
 
 
+def tree_fingerprint(*paths: str | Path) -> str:
+    """Return a short digest of files, and of the files in folders and all their subfolders.
+
+    As `folder_fingerprint`, whose cost it has. Links to folders are followed, each folder once;
+    what is hidden does not count, and what is not there counts as empty.
+    """
+    digest, seen = hashlib.blake2b(digest_size=8), set()
+    waiting = [str(path) for path in reversed(paths)]
+    while waiting:
+        path = waiting.pop()
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        digest.update(f"\0{path}\0".encode("utf-8", "surrogateescape"))
+        if not stat.S_ISDIR(status.st_mode):
+            digest.update(f"{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        elif (status.st_dev, status.st_ino) not in seen:
+            seen.add((status.st_dev, status.st_ino))
+            folders: list[str] = []
+            lines = sorted(_file_states(path, folders))
+            digest.update("".join(lines).encode("utf-8", "surrogateescape"))
+            waiting += sorted((f"{path}/{name}" for name in folders), reverse=True)
+    return digest.hexdigest()
+
+
 def model_fingerprint(*paths: str | Path | None) -> str:
     """Return a short digest of local model files, for Snakemake to see that they changed.
 
@@ -241,11 +268,11 @@ def _files_in(path: Path) -> list[Path]:
     return [file for file in path.rglob("*") if file.is_file() and file.suffix != ".md"]
 
 
-def _file_states(folder: str | Path) -> list[str]:
+def _file_states(folder: str | Path, folders: list[str] | None = None) -> list[str]:
     """Return a line for each file that is not hidden: its name, size and change time.
 
     As few steps per file as can be. Through an open folder, the system looks up each file's name
-    alone, not the path to it again.
+    alone, not the path to it again. With `folders`, subfolders' names go there and into no line.
     """
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -256,6 +283,9 @@ def _file_states(folder: str | Path) -> list[str]:
         with os.scandir(handle) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):
+                    if folders is not None and entry.is_dir():
+                        folders.append(entry.name)
+                        continue
                     try:
                         status = entry.stat()
                     except OSError:  # a link that leads nowhere, which a scan lists as such

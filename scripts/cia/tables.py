@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 COLUMNS = {
     "manifest": ["id", "image", "width", "height", "sha256", "caption"],
+    "imported": ["id", "name", "file", "split", "group"],
+    "refused": ["id", "file", "reason", "unusable"],
     "rejected": ["file", "reason"],
+    "near_duplicates": ["likeness", "split", "file", "other_split", "other_file"],
     "labels": ["id", "label"],
     "conditions": ["id", "image", "width", "height", "sha256", "found", "picture_sha256"],
     "varied": ["id", "source", "variant", "image", "width", "height", "sha256", "found"],
@@ -53,6 +56,8 @@ _NUMBERS = {
     "rank": "int64",
     "score": "float64",
     "object": "int64",
+    "unusable": "int64",
+    "likeness": "float64",
 }
 
 

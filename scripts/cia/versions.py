@@ -8,8 +8,11 @@ checkout.
 
 STAGE = {
     "prepare": 1,
+    "import": 1,
     "scan": 2,
     "label": 2,
+    "near_duplicates": 1,
+    "look": 1,
     "condition": 2,
     "vary": 3,
     "plan": 2,

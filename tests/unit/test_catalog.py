@@ -21,7 +21,7 @@ ARGUMENTS = {
 }
 """What the functions of each kind take."""
 
-REGISTRIES = ("CONDITIONS", *ARGUMENTS, "TRAINERS")
+REGISTRIES = ("SOURCES", "CONDITIONS", *ARGUMENTS, "TRAINERS")
 
 
 def arguments(function) -> list[str]:
@@ -65,6 +65,25 @@ def test_every_trainer_trains_tests_and_predicts_by_the_same_signatures(name):
     assert arguments(found.train) == ["training"]
     assert arguments(found.test) == ["training", "weights"]
     assert arguments(found.predict) == ["weights", "settings", "reading"]
+
+
+@pytest.mark.parametrize("name", catalog.SOURCES)
+def test_every_source_describes_watches_and_reads_by_the_same_signatures(name):
+    found = catalog.code(catalog.SOURCES[name])
+    assert arguments(found.describe) == ["settings", "task"]
+    assert arguments(found.watch) == ["settings"]
+    assert arguments(found.read) == ["settings", "wanted"]
+
+
+@pytest.mark.parametrize("name", catalog.SOURCES)
+def test_a_dry_run_describes_a_source_without_heavy_libraries(name):
+    module = catalog.SOURCES[name].code
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "cia" in loaded and not loaded & {"numpy", "pandas", "PIL", "datasets", "pycocotools"}
 
 
 def test_names_are_words_that_a_pattern_and_a_path_can_hold():

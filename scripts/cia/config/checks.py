@@ -18,6 +18,7 @@ from cia.config.experiments import used_config
 from cia.config.few_steps import few_step_errors, with_few_steps
 from cia.config.model_names import missing_files, unknown_names
 from cia.config.references import reference_errors
+from cia.config.sources import with_sources
 from cia.config.studies import with_studies
 from cia.config.values import value_errors
 from cia.errors import UserError, suggest
@@ -106,11 +107,16 @@ def checked(config: dict) -> dict:
     return with_studies(with_few_steps(full))
 
 
-def ready(config: dict) -> dict:
-    """Return what `checked` does, once the local models that used entries name are there."""
+def ready(config: dict, in_a_run: bool = False) -> dict:
+    """Return what `checked` does, once the local models that used entries name are there.
+
+    With the classes of datasets that have them from their source; for `in_a_run` see
+    `cia.config.sources.with_sources`.
+    """
     full = checked(config)
-    _refuse(list(missing_files(used_config(full))))
-    return full
+    used = used_config(full)
+    _refuse(list(missing_files(used)))
+    return with_sources(full, used, in_a_run)
 
 
 def _refuse(problems: list[str]) -> None:

@@ -5,7 +5,7 @@ Light on purpose: the Snakefile imports it for every dry run.
 
 from collections.abc import Iterator
 
-from cia.catalog import JUDGES, TRAINERS, VARIATIONS, judge_of, score_numbers
+from cia.catalog import JUDGES, SOURCES, TRAINERS, VARIATIONS, judge_of, score_numbers
 from cia.config.model_names import model_for, model_task
 from cia.config.studies import RANDOM, made_entries, one_replicate, sizes
 from cia.errors import suggest
@@ -51,6 +51,8 @@ def reference_errors(config: dict) -> Iterator[str]:
         owner = {"features": selection_features(selection)}
         yield from _unknown(config, f"selections.{name}.features", "features", owner)
         yield from _unknown_scores(name, selection)
+    for name, dataset in config["datasets"].items():
+        yield from _source_errors(f"datasets.{name}", dataset)
     for name, judge in config["judges"].items():
         yield from _judge_errors(config, name, judge)
     for name, study in config["studies"].items():
@@ -64,6 +66,33 @@ def reference_errors(config: dict) -> Iterator[str]:
         yield from _unjudged(config, f"experiments.{index}", experiment)
         yield from _unfit_variations(config, f"experiments.{index}.generators", experiment)
         yield from _mirrored_keypoints(config, experiment)
+
+
+def _source_errors(key: str, dataset: dict) -> Iterator[str]:
+    source, classes = dataset.get("source"), dataset.get("classes")
+    if source is None:
+        if classes is None:
+            yield f"{key}: `classes` is missing; only a `source` could name them"
+        elif isinstance(classes, dict):
+            yield f"{key}.classes: without a `source` there is nothing to rename; write a list"
+        if "split" in dataset:
+            yield f"{key}.split: only a dataset with a `source` can be split"
+        if dataset.get("near_duplicates") == "together":
+            yield f"{key}.near_duplicates: together needs a `source` with a `split`"
+        return
+    if dataset.get("near_duplicates") == "together" and "split" not in dataset:
+        yield (
+            f"{key}.near_duplicates: together needs `split`; splits of the source stay as they are"
+        )
+    if "prepare" in dataset:
+        yield f"{key}: it has `prepare` and `source`; leave one out"
+    tasks = SOURCES[source["format"]].tasks
+    if dataset["task"] not in tasks:
+        fits = [name for name, entry in SOURCES.items() if dataset["task"] in entry.tasks]
+        yield (
+            f"{key}.source.format: {source['format']!r} has no labels for {dataset['task']}; "
+            f"those that have are {', '.join(fits)}"
+        )
 
 
 def _unknown_scores(name: str, selection: dict) -> Iterator[str]:

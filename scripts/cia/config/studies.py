@@ -12,7 +12,7 @@ RANDOM = "at_random"
 """The selection of the arms that choose at random: best ranks are those of a hash."""
 
 
-_OF_LABELS = ("task", "classes", "kpt_shape", "flip_idx", "skeleton", "keypoints")
+OF_LABELS = ("task", "classes", "kpt_shape", "flip_idx", "skeleton", "keypoints")
 """What a dataset says of its labels, which a subset of it has too."""
 
 
@@ -107,7 +107,7 @@ def _selections(study: dict, generator: str) -> list[str]:
 
 def _subset_entry(config: dict, study: dict, real: int, draw: int) -> dict:
     source = config["datasets"][study["dataset"]]
-    labels = {key: source[key] for key in _OF_LABELS if source.get(key) is not None}
+    labels = {key: source[key] for key in OF_LABELS if source.get(key) is not None}
     return labels | {
         "subset": {"dataset": study["dataset"], "real": real, "draw": draw},
     }

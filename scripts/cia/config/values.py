@@ -4,7 +4,7 @@ Light on purpose: the Snakefile imports it for every dry run.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cia.errors import UserError
@@ -39,8 +39,9 @@ def value_errors(config: dict) -> Iterator[str]:
         if not any(entry.get(part, True) for part in ("body", "hand", "face")):
             yield f"conditions.{name}: one of body, hand and face must be true"
     for name, dataset in config["datasets"].items():
-        yield from _edged(f"datasets.{name}.classes", dataset["classes"])
-        yield from _unfit_keypoints(f"datasets.{name}", dataset)
+        yield from edged_names(f"datasets.{name}.classes", dataset.get("classes", []))
+        if "source" not in dataset:  # which may say the rest: cia.config.sources
+            yield from unfit_keypoints(f"datasets.{name}", dataset)
     for name, trainer in config["trainers"].items():
         steps = trainer["steps"] or 0
         if steps > LOOKS and steps % LOOKS:
@@ -155,7 +156,8 @@ def _shared_files(features: dict) -> Iterator[str]:
             )
 
 
-def _unfit_keypoints(key: str, dataset: dict) -> Iterator[str]:
+def unfit_keypoints(key: str, dataset: dict) -> Iterator[str]:
+    """Yield a sentence for each setting of keypoints that is missing, or unfit for the task."""
     shape, task = dataset["kpt_shape"], dataset["task"]
     if task != "pose":
         for name in ("flip_idx", "skeleton", "keypoints"):
@@ -183,7 +185,8 @@ def _unfit_keypoints(key: str, dataset: dict) -> Iterator[str]:
         yield f"{key}.keypoints: {len(names)} names for {count} keypoints (kpt_shape)"
 
 
-def _edged(key: str, names: list[str]) -> Iterator[str]:
+def edged_names(key: str, names: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence for each name of a class that a line of text can't hold."""
     for index, name in enumerate(names):
         if name != name.strip() or not name.isprintable():
             yield f"{key}.{index}: {name!r} has a line break, or a space at an end; remove it"

@@ -27,7 +27,7 @@ th, td {{ padding: .4rem .7rem; border-bottom: 1px solid var(--line); text-align
 th {{ border-bottom-width: 2px; white-space: nowrap }}
 tbody tr:nth-child(even) {{ background: var(--band) }}
 .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }}
-</style>
+{style}</style>
 </head>
 <body>
 <h1>{title}</h1>
@@ -78,8 +78,22 @@ class Table:
     numbers: Sequence[int] = ()
 
 
-Part = str | list[str] | Table
-"""Part of a page: a paragraph, a list of points, or a table."""
+@dataclass(frozen=True)
+class Heading:
+    """Heads what follows it on a page."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Markup:
+    """HTML as it is, for what a page of HTML alone shows, such as pictures."""
+
+    html: str
+
+
+Part = str | list[str] | Table | Heading | Markup
+"""Part of a page: a paragraph, a list of points, a table; of HTML also a heading, or markup."""
 
 
 def markdown_page(title: str, parts: Sequence[Part]) -> str:
@@ -112,13 +126,17 @@ def markdown_table(table: Table) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def html_page(title: str, parts: Sequence[Part]) -> str:
-    """Return a self-contained HTML page, for light and dark screens."""
+def html_page(title: str, parts: Sequence[Part], style: str = "") -> str:
+    """Return a self-contained HTML page, for light and dark screens; `style` is CSS for markup."""
     body = "\n".join(_html_part(part) for part in parts)
-    return _PAGE.format(title=html.escape(title), body=body)
+    return _PAGE.format(title=html.escape(title), body=body, style=style)
 
 
 def _html_part(part: Part) -> str:
+    if isinstance(part, Markup):
+        return part.html
+    if isinstance(part, Heading):
+        return f"<h2>{html.escape(part.text)}</h2>"
     if isinstance(part, str):
         return f"<p>{html.escape(part)}</p>"
     if isinstance(part, list):

@@ -1,0 +1,96 @@
+"""Masks and keypoints of a source as lines of labels."""
+
+from array import array
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cia.importing.frames import Frame, cut_box, cut_points, line_of_box
+from cia.importing.pictures import Wanted
+from cia.labels.masks import join_rings, rasterize, rle_to_mask, trace
+from cia.labels.objects import Object, box_around, object_line
+
+UNITED = "objects with overlapping parts became the outline of their union"
+
+
+def shape_line(index: int, shape: Sequence, frame: Frame, wanted: Wanted) -> str:
+    """Return the line of an object that has more than a box, for the wanted task.
+
+    Parameters
+    ----------
+    index : int
+        Of its class.
+    shape : sequence
+        A mask, as a list of rings (flat arrays of pixels) or COCO's run lengths; or for a pose the
+        box's corners and the flat keypoints, x y v.
+    frame : Frame
+    wanted : Wanted
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty, or its run lengths are not those of the picture.
+    """
+    if wanted.task == "pose":
+        return _pose_line(index, *shape, frame, wanted)
+    ring = cut_points(frame.points(_ring(shape[0], frame, wanted)), frame, wanted)
+    if wanted.task == "segmentation":
+        return object_line(Object(str(index), box_around(ring), polygon=ring), wanted.task)
+    return line_of_box(index, box_around(ring))
+
+
+def _pose_line(
+    index: int, corners: Sequence[float], keypoints: array, frame: Frame, wanted: Wanted
+) -> str:
+    box = cut_box(frame.box(*corners), frame, wanted)
+    points = np.array(keypoints, dtype=np.float64).reshape(-1, 3)
+    points[:, :2] = frame.points(points[:, :2])
+    points[points[:, 2] == 0] = 0  # turned or not, one that is not labeled is nowhere
+    return object_line(Object(str(index), box, keypoints=points), "pose")
+
+
+def _ring(mask: list[array] | Mapping, frame: Frame, wanted: Wanted) -> np.ndarray:
+    """Return a mask as one ring, in the frame's pixels."""
+    if isinstance(mask, Mapping):
+        height, width = mask["size"]
+        ring = trace(rle_to_mask(mask))
+        if ring is None:
+            raise ValueError("an empty mask")
+        if (round(frame.width), round(frame.height)) != (width, height):
+            raise ValueError(f"a mask of {width} x {height} pixels for a picture of another size")
+        return ring * (frame.width, frame.height)
+    rings = [np.array(ring).reshape(-1, 2) for ring in mask]
+    if len(rings) > 1 and _overlap(rings):
+        wanted.notes[UNITED] += 1
+        return _union(rings)
+    return join_rings(rings)
+
+
+def _overlap(rings: Sequence[np.ndarray]) -> bool:
+    """Say whether parts of an object share pixels, which even-odd would cut out."""
+    boxes = np.array([[*ring.min(axis=0), *ring.max(axis=0)] for ring in rings])
+    apart = (boxes[:, None, :2] >= boxes[None, :, 2:]).any(axis=2)
+    near = ~(apart | apart.T)
+    np.fill_diagonal(near, False)
+    if not near.any():
+        return False
+    return bool((np.sum(_rasters(rings)[0], axis=0) > 1).any())
+
+
+def _union(rings: Sequence[np.ndarray]) -> np.ndarray:
+    masks, corner = _rasters(rings)
+    united = np.any(masks, axis=0)
+    ring = trace(united)
+    if ring is None:
+        raise ValueError("a mask without a pixel")
+    return ring * united.shape[::-1] + corner
+
+
+def _rasters(rings: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the pixels of each ring, in a window around all of them, and the window's corner."""
+    corner = np.floor(np.min([ring.min(axis=0) for ring in rings], axis=0))
+    width, height = np.ceil(np.max([ring.max(axis=0) for ring in rings], axis=0) - corner).astype(
+        int
+    )
+    sides = max(int(width), 1), max(int(height), 1)
+    return [rasterize((ring - corner) / sides, *sides) for ring in rings], corner
