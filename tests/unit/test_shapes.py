@@ -100,7 +100,9 @@ def test_a_warped_polygon_has_the_pixels_of_the_warped_mask(seed):
     assert overlap(found, expected) >= 0.95
     rows, columns = np.nonzero(found)
     extents = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    assert np.abs(np.subtract(moved.box, extents)).max() <= 2  # a pointed corner holds no pixel's center
+    assert (
+        np.abs(np.subtract(moved.box, extents)).max() <= 2
+    )  # a pointed corner holds no pixel's center
     assert moved.box == box_around(moved.polygon)
 
 
