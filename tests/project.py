@@ -27,7 +27,10 @@ def snakemake_server() -> subprocess.Popen:
 
 
 def small_config() -> dict:
-    """The default configuration with fewer pictures, steps and epochs, one dataset, two shards."""
+    """The default configuration with one dataset, two shards, and fewer pictures, steps and arms.
+
+    Each arm is a training, most of which is the import of its libraries.
+    """
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     config["shards"] = 2
     config["datasets"]["digits"]["prepare"].update(COUNTS)
@@ -39,7 +42,10 @@ def small_config() -> dict:
     # a reader of labels of its own, so that the tests can change the trainer alone
     config["trainers"]["reader"] = dict(config["trainers"]["resnet"])
     config["judges"]["classifier"]["trainer"] = "reader"
-    config["experiments"] = [config["experiments"][1]]
+    config["experiments"] = [
+        config["experiments"][1]
+        | {"selections": ["best_half"], "mixes": ["real", "plus_synthetic"]}
+    ]
     return config
 
 
