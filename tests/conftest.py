@@ -30,12 +30,15 @@ settings.load_profile("no-deadline")
 
 
 LONGEST = (
-    "workflow",
-    "test_training",
-    "test_training_shapes",
-    "test_tiny_models",
-    "test_gallery",
-    "test_conditions",
+    *("test_study", "test_training"),  # of two processes one makes `finished`, none waits for it
+    *(
+        "workflow",
+        "test_training_shapes",
+        "test_tiny_models",
+        "test_gallery",
+        "test_faults",
+        "test_conditions",
+    ),
 )
 """Folder and modules that take minutes: first, so that none is left over when others are done."""
 

@@ -1,11 +1,14 @@
 """Runs of the real workflow, in a folder of their own, on a small configuration."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -16,8 +19,18 @@ WEIGHTS = (".safetensors", ".pt")
 COUNTS = {"train": 8, "val": 4, "test": 6}
 
 
+@cache
+def snakemake_server() -> subprocess.Popen:
+    """The process that runs Snakemake for the tests of this one; it ends with it."""
+    command = [sys.executable, ROOT / "tests" / "snakemake_server.py"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 def small_config() -> dict:
-    """The default configuration with fewer pictures, steps and epochs, one dataset, two shards."""
+    """The default configuration with one dataset, two shards, and fewer pictures, steps and arms.
+
+    Each arm is a training, most of which is the import of its libraries.
+    """
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     config["shards"] = 2
     config["datasets"]["digits"]["prepare"].update(COUNTS)
@@ -29,7 +42,10 @@ def small_config() -> dict:
     # a reader of labels of its own, so that the tests can change the trainer alone
     config["trainers"]["reader"] = dict(config["trainers"]["resnet"])
     config["judges"]["classifier"]["trainer"] = "reader"
-    config["experiments"] = [config["experiments"][1]]
+    config["experiments"] = [
+        config["experiments"][1]
+        | {"selections": ["best_half"], "mixes": ["real", "plus_synthetic"]}
+    ]
     return config
 
 
@@ -72,16 +88,20 @@ class Project:
 
     def snakemake(self, *arguments: str, fails: bool = False) -> str:
         """Run snakemake and return what it printed; fail the test unless it ends as expected."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert (done.returncode != 0) == fails, done.stdout[-6000:]
-        return done.stdout
+        self.write_config()
+        with tempfile.NamedTemporaryFile("r", errors="replace") as output:
+            call = {
+                "arguments": arguments,
+                "folder": str(self.folder),
+                "environment": {**os.environ, "PYTHONWARNINGS": "ignore"},
+                "output": output.name,
+            }
+            server = snakemake_server()
+            print(json.dumps(call), file=server.stdin, flush=True)
+            code = int(server.stdout.readline())
+            printed = output.read()
+        assert (code != 0) == fails, printed[-6000:]
+        return printed
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """Return what a dry run would run: rule to number of jobs."""

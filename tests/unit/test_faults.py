@@ -4,14 +4,13 @@ The undisturbed run is `whole`. Every other run is killed, re-cut, out of disk o
 to end with its bytes; how much was made twice is counted from the logs.
 """
 
-import json
 import logging
+import multiprocessing
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,27 +35,8 @@ from cia.generation import batches, drawing  # noqa: E402
 
 COUNT = 32
 BATCH = batches.CPU_BATCH
-WORKER = """
-import json, logging, sys, time
-from pathlib import Path
-import pandas as pd, torch
-from cia.generation.drawing import Painter, generate_shard
-from cia.generation.store import Store
-
-def counted(painter, rows, maps, paint=Painter.paint):
-    images = paint(painter, rows, maps)
-    print(len({row.id for row in rows}), "images painted", flush=True)
-    return images
-
-Painter.paint = counted
-logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-torch.set_num_threads(1)
-plan, settings, store, folder, shard, shards = sys.argv[1:]
-generate_shard(
-    pd.read_pickle(plan), int(shard), int(shards), json.loads(settings), Path(folder), 4,
-    "generators.x", store=Store(Path(store)),
-)
-"""
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([__name__, "diffusers.pipelines.auto_pipeline"])  # seconds of imports
 
 
 @pytest.fixture(scope="module")
@@ -99,17 +79,50 @@ def run(plan, settings, store, folder, shard=0, shards=1):
     )
 
 
-def start(plan, settings, tmp_path, folder, shard=0, shards=1) -> subprocess.Popen:
+def work(plan, settings, store, folder, shard, shards, log) -> None:
+    """Make a shard, in a process of its own, and tell in a file what is made."""
+    paint, file = drawing.Painter.paint, open(log, "w")  # noqa: SIM115 (until it ends)
+
+    def counted(painter, rows, maps):
+        images = paint(painter, rows, maps)
+        print(len({row.id for row in rows}), "images painted", file=file, flush=True)
+        return images
+
+    drawing.Painter.paint = counted
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=file, force=True)
+    run(plan, settings, Store(store), folder, shard, shards)
+    file.flush()
+
+
+class Worker:
+    """A process that makes a shard."""
+
+    def __init__(self, *arguments, log: Path):
+        self.log = log
+        self.process = FORKS.Process(target=work, args=(*arguments, log))
+        self.process.start()
+
+    def ended(self) -> bool:
+        return self.process.exitcode is not None
+
+    def send(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def wait_until_stopped(self) -> None:
+        status = Path(f"/proc/{self.process.pid}/stat")
+        while status.read_text().rpartition(") ")[2][0] != "T":
+            time.sleep(0.01)
+
+    def finish(self) -> tuple[int, str]:
+        """Return its exit code and what it told, once it has ended."""
+        self.process.join()
+        return self.process.exitcode, self.log.read_text()
+
+
+def start(plan, settings, tmp_path, folder, shard=0, shards=1) -> Worker:
     """Start a worker of its own on the store of the test."""
-    file = tmp_path / "plan.pickle"
-    plan.to_pickle(file)
-    paths = [str(file), json.dumps(settings), str(tmp_path / "store"), str(folder)]
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", WORKER, *paths, str(shard), str(shards)],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    log = folder.with_suffix(".log")
+    return Worker(plan, settings, tmp_path / "store", folder, shard, shards, log=log)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -125,13 +138,13 @@ def made(log: str) -> int:
     return sum(map(int, re.findall(r"(\d+) images made", log)))
 
 
-def kill_after_the_first_image(worker: subprocess.Popen, store: Store) -> int:
+def kill_after_the_first_image(worker: Worker, store: Store) -> int:
     """SIGKILL a worker in the middle of its shard; return how many images it had stored."""
-    while not entries(store) and worker.poll() is None:
+    while not entries(store) and not worker.ended():
         time.sleep(0.01)
-    worker.send_signal(signal.SIGKILL)
-    log, _ = worker.communicate()
-    assert worker.returncode == -signal.SIGKILL
+    worker.send(signal.SIGKILL)
+    code, log = worker.finish()
+    assert code == -signal.SIGKILL
     stored, painted = entries(store), sum(map(int, re.findall(r"(\d+) images painted", log)))
     assert 0 < stored < COUNT
     assert stored <= painted <= stored + BATCH, "more than one batch is made twice"
@@ -152,8 +165,8 @@ def test_a_killed_worker_costs_the_batch_at_hand(plan, settings, whole, tmp_path
 
 def test_two_runs_on_one_store_share_the_work(plan, settings, whole, tmp_path):
     workers = [start(plan, settings, tmp_path, tmp_path / name) for name in ("a", "b")]
-    logs = [worker.communicate()[0] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], logs
+    codes, logs = zip(*[worker.finish() for worker in workers], strict=True)
+    assert codes == (0, 0), logs
     assert contents(tmp_path / "a") == contents(tmp_path / "b") == whole
     assert COUNT <= made(logs[0]) + made(logs[1]) <= COUNT + BATCH, logs
 
@@ -162,20 +175,20 @@ def test_a_run_takes_over_what_a_killed_one_had_at_hand(plan, settings, whole, t
     """The other run goes on beside it, and waits for no claim of a dead process."""
     first = start(plan, settings, tmp_path, tmp_path / "a")
     store = Store(tmp_path / "store")
-    while not entries(store) and first.poll() is None:
+    while not entries(store) and not first.ended():
         time.sleep(0.01)
-    first.send_signal(signal.SIGSTOP)  # alive, with claims, and making nothing
-    os.waitid(os.P_PID, first.pid, os.WSTOPPED)
+    first.send(signal.SIGSTOP)  # alive, with claims, and making nothing
+    first.wait_until_stopped()
     stored = entries(store)
     other = start(plan, settings, tmp_path, tmp_path / "b")
     deadline = time.monotonic() + 120
     # the stopped one claims at most the rest of a batch, the one at hand and the one ahead
     while entries(store) < COUNT - 3 * BATCH and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert other.poll() is None, "the claims of the stopped run were not respected"
-    first.kill()
-    first.communicate()
-    log = other.communicate()[0]
+    assert not other.ended(), "the claims of the stopped run were not respected"
+    first.send(signal.SIGKILL)
+    first.finish()
+    _, log = other.finish()
     assert contents(tmp_path / "b") == whole
     assert made(log) == COUNT - stored
 

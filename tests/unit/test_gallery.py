@@ -1,6 +1,7 @@
 """The gallery's data, and its page in a real browser held against the filter itself."""
 
 import base64
+import itertools
 import json
 import os
 import re
@@ -58,16 +59,23 @@ def picture(rng, size=(32, 24)) -> Image.Image:
 
 
 def make_set(folder: Path, sources: int, variants: int, task="detection", size=(32, 24), seed=0):
-    """An image set on disk, with names that are hard to sort and scores that tie."""
+    """An image set on disk, with names that are hard to sort and scores that tie.
+
+    Of 500 pictures at most, which stand under many names: drawing more takes longer than the page.
+    """
     rng = np.random.default_rng(seed)
+    drawn = [folder / "drawn" / f"{n}.png" for n in range(min(sources * (1 + variants), 500))]
+    for path in drawn:
+        save(path, picture(rng, size))
+    pictures = itertools.cycle(drawn)
     real, plan, made, labels, real_labels = [], [], [], [], []
     for number in range(sources):
         id_ = f"söme {'Aa_b'[number % 4]}.{number} #%"
         paths = [f"{folder}/{kind}/{id_}.png" for kind in ("real", "maps")]
         edges = np.zeros((*size[::-1], 3), np.uint8)
         edges[3:-3, 4 + number % 20] = 255
-        for path, image in zip(paths, (picture(rng, size), Image.fromarray(edges)), strict=True):
-            save(path, image)
+        link(next(pictures), paths[0])
+        save(paths[1], Image.fromarray(edges))
         shape = {"width": size[0], "height": size[1], "sha256": ""}
         real.append({"id": id_, "image": paths[0], **shape, "caption": "a <b>photo</b>"})
         label = make_label(rng, task)
@@ -75,7 +83,7 @@ def make_set(folder: Path, sources: int, variants: int, task="detection", size=(
         for variant in range(variants):
             name = f"{id_}_v{variant:03d}"
             path = f"{folder}/made/{name}.png"
-            save(path, picture(rng, size))
+            link(next(pictures), path)
             made.append({"id": name, "image": path, **shape, "caption": ""})
             labels.append({"id": name, "label": label})
             plan.append(
@@ -123,6 +131,11 @@ def make_set(folder: Path, sources: int, variants: int, task="detection", size=(
 def save(path, image):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     image.save(path, compress_level=1)
+
+
+def link(path, to):
+    Path(to).parent.mkdir(parents=True, exist_ok=True)
+    os.link(path, to)
 
 
 def make_label(rng, task) -> str:

@@ -107,6 +107,14 @@ def test_every_row_becomes_its_own_picture(plan, made):
     assert made["sha256"].is_unique
 
 
+def test_images_that_are_there_need_no_libraries_that_draw(plan, sd, made, monkeypatch):
+    """Importing them takes seconds."""
+    for name in ("diffusers", "huggingface_hub", "transformers"):
+        monkeypatch.setitem(sys.modules, name, None)  # an import of it is an error
+    folder = Path(made["image"].iloc[0]).parent
+    assert generate(plan, sd, folder).equals(made)
+
+
 def test_equal_to_the_pipeline_called_for_one_image(plan, sd, made):
     """The reference is diffusers itself, given text, one image, one generator."""
     from diffusers import (

@@ -21,6 +21,7 @@ safetensors = pytest.importorskip("safetensors.torch")
 
 from cia.generation import drawing, loras, pipelines  # noqa: E402
 from cia.generation.checking import check_generator  # noqa: E402
+from cia.generation.store import Store  # noqa: E402
 
 FILE = "pytorch_lora_weights.safetensors"
 SIDE = 32
@@ -98,8 +99,10 @@ def plan(tmp_path_factory):
     return save_plan(tmp_path_factory.mktemp("maps"), 5, SIDE)
 
 
-def generate(plan, settings, folder, shard=0, shards=1):
-    return drawing.generate_shard(plan, shard, shards, settings, folder, 4, "generators.x")
+def generate(plan, settings, folder, shard=0, shards=1, store=None):
+    return drawing.generate_shard(
+        plan, shard, shards, settings, folder, 4, "generators.x", store=store
+    )
 
 
 def contents(folder):
@@ -292,6 +295,18 @@ def test_the_key_holds_file_and_weight_and_nothing_of_the_name(plan, sd, lora, w
         keys(plan, settings_for(sd, entry(lora), entry(path))),
     ]
     assert len({key for some in [base, *others] for key in some}) == 5 * len(plan)
+
+
+def test_a_changed_file_makes_images_of_its_own(plan, sd, lora, weights, tmp_path):
+    path, tensors = weights
+    safetensors.save_file({name: 2 * tensor for name, tensor in tensors.items()}, path)
+    store = Store(tmp_path / "store")
+    for name, file in (("first", lora), ("changed", path)):
+        settings = settings_for(sd, entry(file))
+        generate(plan, settings, tmp_path / name, store=store)
+    assert len(list(store.entries())) == 2 * len(plan)
+    first, changed = contents(tmp_path / "first"), contents(tmp_path / "changed")
+    assert all(first[name] != changed[name] for name in first)
 
 
 def test_what_the_scheduler_is_told_is_in_the_key(plan, sd):

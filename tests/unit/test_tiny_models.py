@@ -12,6 +12,8 @@ from cia.digits import CLASSES, INKS, PAPERS, draw_scene, pool, scene_rng
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
+import distill_tiny_sd  # noqa: E402
+import train_tiny_sd  # noqa: E402
 from check_model import (  # noqa: E402
     FEW_STEPS,
     GUIDED,
@@ -194,8 +196,14 @@ def test_the_judge_finds_no_fault_in_the_scenes_themselves(scenes):
     assert marks == {"digits": 1, "paper": 1, "ink": 1, "edges": 1}
 
 
+def run_here(tool, command, monkeypatch) -> None:
+    """Run a tool by its command line without a new process, which would import all anew."""
+    monkeypatch.setattr(sys, "argv", [str(argument) for argument in command[1:]])
+    tool.main()
+
+
 @pytest.mark.slow
-def test_training_ends_with_a_pipeline_and_goes_on_where_it_was(tmp_path):
+def test_training_ends_with_a_pipeline_and_goes_on_where_it_was(tmp_path, monkeypatch):
     command = [
         *(sys.executable, ROOT / "tools" / "train_tiny_sd.py", "--threads", "1"),
         *("--scenes", "8", "--vae-steps", "2", "--steps", "2", "--batch", "2"),
@@ -205,13 +213,15 @@ def test_training_ends_with_a_pipeline_and_goes_on_where_it_was(tmp_path):
     weights = tmp_path / "model/unet/diffusion_pytorch_model.safetensors"
     first = weights.read_bytes()
     weights.unlink()
-    subprocess.run(command, check=True, capture_output=True)
+    run_here(train_tiny_sd, command, monkeypatch)
     assert weights.read_bytes() == first
     assert load_sd(tmp_path / "model").vae.config.scaling_factor > 0
 
 
 @pytest.mark.slow
-def test_distillation_ends_with_a_lora_of_few_steps_and_goes_on_where_it_was(tmp_path, scenes):
+def test_distillation_ends_with_a_lora_of_few_steps_and_goes_on_where_it_was(
+    tmp_path, scenes, monkeypatch
+):
     command = [
         *(sys.executable, ROOT / "tools" / "distill_tiny_sd.py", "--threads", "1"),
         *("--scenes", "8", "--steps", "2", "--batch", "2"),
@@ -222,7 +232,7 @@ def test_distillation_ends_with_a_lora_of_few_steps_and_goes_on_where_it_was(tmp
     first = weights.read_bytes()
     assert len(first) <= 2e6
     weights.unlink()
-    subprocess.run(command, check=True, capture_output=True)
+    run_here(distill_tiny_sd, command, monkeypatch)
     assert weights.read_bytes() == first
     pipeline = load_sd()
     before = pipeline.unet.conv_in.weight.clone(), pipeline.unet.mid_block.resnets[0].conv1.weight

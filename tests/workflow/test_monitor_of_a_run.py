@@ -23,9 +23,9 @@ STEPS = {
 def run(tmp_path_factory) -> tuple[Project, str]:
     """A project in which a set of images was made, and what the run printed."""
     project = Project(tmp_path_factory.mktemp("monitor") / "project")
-    # takes more than 10 s on a fast machine too, so that there are looks
-    project.config["generators"]["tiny_canny"]["steps"] = 40
-    return project, project.run(SET)
+    # one job after the other takes more than 10 s on a fast machine too, so that there are looks
+    project.config["generators"]["tiny_canny"]["steps"] = 10
+    return project, project.snakemake("--cores", "1", SET)
 
 
 def without_val(project: Project, folder) -> Project:

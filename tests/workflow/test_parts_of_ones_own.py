@@ -69,8 +69,8 @@ def configure(project: Project) -> None:
 
 
 @pytest.fixture(scope="module")
-def extended(tmp_path_factory) -> Project:
-    project = Project(tmp_path_factory.mktemp("extended") / "project")
+def extended(tmp_path_factory, finished) -> Project:
+    project = finished.copy(tmp_path_factory.mktemp("extended") / "project")
     for name in COPIED:
         (project.folder / name).unlink()
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
@@ -116,6 +116,15 @@ def test_the_extractor_draws_maps_and_the_variation_mirrors_them(extended):
         drawn = load_image(extended.folder / images[row.source])
         assert len(np.unique(drawn)) > 2  # gray, where canny's are black and white
         assert (load_image(extended.folder / row.image) == drawn[:, ::-1]).all()
+
+
+def test_a_varied_classification_keeps_its_class(extended):
+    labels = table(extended, "results/generated/digits/mirrored/labels.csv", "labels")
+    plan = table(extended, f"{SET}/plan.csv", "plan").set_index("id")
+    real = table(extended, "results/real/digits/train/labels.csv", "labels").set_index("id")
+    assert len(labels) == 8
+    for row in labels.itertuples():
+        assert row.label == real.at[plan.at[row.id, "source"], "label"]
 
 
 def test_the_feature_model_s_features_are_mean_colors(extended):

@@ -6,18 +6,17 @@ import yaml
 
 from cia.files import read_yaml
 from cia.tables import read_table
-from project import Project, small_config
+from project import COUNTS
 
 SET = "few.real3.seed0"
 SELECTIONS = ["best_half"]
 
 
 @pytest.fixture(scope="module")
-def studied(tmp_path_factory):
-    """A finished study of three real pictures."""
-    project = Project(tmp_path_factory.mktemp("study"))
-    project.config = small_config() | {"experiments": [], "shards": 1}
-    project.config["datasets"]["digits"]["prepare"] |= {"train": 12, "test": 20}
+def studied(tmp_path_factory, finished):
+    """A finished study of three real pictures, of a dataset that is there already."""
+    project = finished.copy(tmp_path_factory.mktemp("study") / "project")
+    project.config |= {"experiments": [], "shards": 1}
     project.config["studies"] = {
         "few": {
             "dataset": "digits",
@@ -41,7 +40,7 @@ def test_a_study_ends_with_every_arm_in_its_table(studied):
     arms = {arm["name"]: arm for arm in study["arms"]}
     names = {"3 real", "6 real", "duplicated", "classical", "random", "best_half", "all"}
     assert set(arms) == names
-    assert study["control"] == "duplicated" and study["test_images"] == 20
+    assert study["control"] == "duplicated" and study["test_images"] == COUNTS["test"]
     added = {name: arm["n_added"] for name, arm in arms.items()}
     alike = {name: 3 for name in ("duplicated", "classical", "random", "best_half")}
     assert added == {"3 real": 0, "6 real": 0, "all": 6} | alike
@@ -90,7 +89,7 @@ def test_nothing_of_a_replicate_knows_a_picture_outside_its_draw(studied):
         assert set(train.loc[train["origin"] == "real", "id"]) == drawn
         ancestors = train.loc[train["origin"] != "real", "id"].str.rsplit(r"[_-]", n=1).str[0]
         assert set(train.loc[train["origin"] != "real", "id"].str[:5]) <= drawn, ancestors
-        assert table["split"].value_counts()["test"] == 20
+        assert table["split"].value_counts()["test"] == COUNTS["test"]
 
 
 def test_a_changed_selection_trains_its_arm_alone(studied):

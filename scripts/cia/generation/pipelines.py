@@ -72,9 +72,11 @@ def find_model(settings: dict, key: str) -> ModelFiles:
     UserError
         If it can't be had, or is no diffusers pipeline.
     """
-    from diffusers import DiffusionPipeline
 
     def fetch(name: str, revision: str | None) -> str:
+        # seconds, which a job that finds its images in the store does without
+        from diffusers import DiffusionPipeline
+
         return DiffusionPipeline.download(
             name, revision=revision, use_safetensors=True, safety_checker=None
         )
@@ -119,14 +121,14 @@ def find_controlnet(settings: dict, key: str) -> ModelFiles:
     UserError
         If it can't be had, or is no model in diffusers' layout.
     """
-    from huggingface_hub import snapshot_download
-
     subfolder = settings.get("controlnet_subfolder") or "."
     weights = ["config.json", "diffusion_pytorch_model.safetensors"]
     sharded = ["diffusion_pytorch_model-*.safetensors", "*.safetensors.index.json"]
     patterns = [(Path(subfolder) / name).as_posix() for name in weights + sharded]
 
     def fetch(name: str, revision: str | None) -> str:
+        from huggingface_hub import snapshot_download
+
         return snapshot_download(name, revision=revision, allow_patterns=patterns)
 
     name = settings["controlnet"]

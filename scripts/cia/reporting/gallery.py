@@ -49,6 +49,8 @@ _LONG, _DECIMALS = re.compile(r"\d+\.\d+"), 4
 _QUALITY = 85
 _METHOD = 2
 """WebP's effort, 0 to 6: from here on files hardly shrink and time doubles."""
+_DRAWN = 256
+"""Colors that a line drawing has at most, its smoothed edges included."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,8 @@ def make_thumbnail(path: str, edge: int) -> Thumbnail:
     """Make a picture small enough that its longer side is at most `edge` pixels.
 
     A picture that is smaller stays as it is. Line drawings, as most condition maps are, are stored
-    without loss, since they are smaller so; photographs are not.
+    without loss, since they are smaller so; photographs are not. What has too many colors for
+    a drawing is not even tried without loss, which takes longer than all the rest.
 
     Raises
     ------
@@ -233,6 +236,8 @@ def make_thumbnail(path: str, edge: int) -> Thumbnail:
     width, height = image.size
     image.thumbnail((edge, edge), Image.Resampling.LANCZOS, reducing_gap=3.0)
     lossy = _webp(image, quality=_QUALITY)
+    if image.getcolors(_DRAWN) is None:
+        return Thumbnail(lossy, width, height)
     lossless = _webp(image, lossless=True, quality=50)
     return Thumbnail(min(lossless, lossy, key=len), width, height)
 
