@@ -17,6 +17,7 @@ from cia.files import folder_fingerprint, model_fingerprint
 from cia.config.model_names import lora_path
 from cia.config.references import NONE, selection_features
 from cia.config.studies import study_arms, study_sets
+from cia.picking import picked_files
 from cia.versions import STAGE
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger

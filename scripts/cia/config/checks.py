@@ -21,6 +21,7 @@ from cia.config.references import reference_errors
 from cia.config.studies import with_studies
 from cia.config.values import value_errors
 from cia.errors import UserError, suggest
+from cia.picking import missing_picked
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[3] / "config" / "schema"
 _RENAMED = {
@@ -107,9 +108,10 @@ def checked(config: dict) -> dict:
 
 
 def ready(config: dict) -> dict:
-    """Return what `checked` does, once the local models that used entries name are there."""
+    """Return what `checked` does, once the local files that used entries name are there."""
     full = checked(config)
-    _refuse(list(missing_files(used_config(full))))
+    used = used_config(full)
+    _refuse([*missing_files(used), *missing_picked(used)])
     return full
 
 

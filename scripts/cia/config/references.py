@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from cia.catalog import JUDGES, TRAINERS, VARIATIONS, judge_of, score_numbers
 from cia.config.studies import RANDOM, made_entries, one_replicate, sizes
 from cia.errors import suggest
+from cia.picking import picked_files
 from cia.shares import count_of_ratio, count_of_share
 
 EXPERIMENT_KEYS = (
@@ -130,6 +131,7 @@ def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
     yield from _unfit_trainers(config, f"{key}.trainer", {**study, "trainers": [study["trainer"]]})
     everything = [study["generator"], *study["others"]]
     yield from _unfit_judges(config, f"{key}.judges", study)
+    yield from _picked_in_study(config, key, study)
     yield from _unjudged(config, key, study)
     yield from _taken(config, name, study)
     yield from _stock_too_small(config, key, study)
@@ -196,6 +198,17 @@ def _unjudged(config: dict, key: str, owner: dict) -> Iterator[str]:
                     f"{key}: selection {name!r} goes by {column!r}, which a judge of kind "
                     f"{judge_of(column)!r} gives; name such a one in `judges`"
                 )
+
+
+def _picked_in_study(config: dict, key: str, study: dict) -> Iterator[str]:
+    """A study makes image sets of its own, of draws of the real images, which no page shows."""
+    pairs = [pair["selection"] for pair in study["filtered"]]
+    for name in dict.fromkeys([*study["selections"], *pairs]):
+        if picked_files(config["selections"].get(name, {"method": "all"})):
+            yield (
+                f"{key}: selection {name!r} has verdicts by hand, and the gallery shows only the "
+                "images of `experiments`, not those of a study; use another selection"
+            )
 
 
 def _scores_of(selection: dict) -> list[str]:
