@@ -161,12 +161,13 @@ def box_line(index: str | int, center: Sequence[float], sides: Sequence[float]) 
     center, sides : sequence of float
         cx and cy, width and height.
     """
-    across, down = map(_decimals, sides)
+    across, down = map(decimals, sides)
     (cx, cy), (width, height) = center, sides
     return f"{index} {cx:.{across}f} {cy:.{down}f} {width:.{across}f} {height:.{down}f}"
 
 
-def _decimals(side: float) -> int:
+def decimals(side: float) -> int:
+    """Return with how many decimals to write a coordinate of an object with such a side."""
     side = max(round(side, _EXACT), LEAST_SIDE)
     return _DECIMALS if side >= _NEEDS_MORE else 2 - math.floor(math.log10(side))
 
