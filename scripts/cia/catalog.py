@@ -1,4 +1,4 @@
-"""The one registry: conditions, variations, features, metrics, scores, judges, trainers.
+"""The one registry: conditions, variations, features, metrics, scores, judges, trainers, exports.
 
 It says what there is to choose from. A new part is a module, an entry here, and where it has a name
 in the config the schema of its own settings in config/schema/TABLE/NAME.yaml; docs/extending.md has
@@ -15,7 +15,9 @@ an example of each. `code` of an entry says where its code is:
 - JUDGES: "module:judge", a function (case, settings) of a `cia.judging.cases.Case` that returns a
   column by name;
 - TRAINERS: "module" with `train(training)`, `test(training, weights)` and
-  `predict(weights, settings, pictures)` (`cia.training.trainings`).
+  `predict(weights, settings, pictures)` (`cia.training.trainings`);
+- EXPORTS: "module" with `picture_path(picture, name, classes)` and `write(folder, data, paths)`
+  (`cia.exporting.pictures`).
 
 Light on purpose: the Snakefile imports it for every dry run. The code itself is imported by `code`
 alone, in the job that runs it.
@@ -121,6 +123,15 @@ class Trainer:
     gpu: bool = True
 
 
+@dataclass(frozen=True)
+class Export:
+    """A format of other programs; `holds`: what labels it has, in words, and for which `tasks`."""
+
+    code: str
+    holds: str
+    tasks: tuple[str, ...]
+
+
 CONDITIONS = {
     "canny": Condition("cia.conditions.canny:Canny"),
     "openpose": Condition("cia.conditions.openpose:Openpose", gpu=True),
@@ -209,6 +220,26 @@ TRAINERS = {
     "timm": Trainer("cia.training.classifier", "classification"),
 }
 """`kind` of the config's `trainers`."""
+
+EXPORTS = {
+    "coco": Export(
+        "cia.exporting.coco", "boxes, masks and keypoints", ("detection", "segmentation", "pose")
+    ),
+    "voc": Export("cia.exporting.voc", "boxes alone", ("detection",)),
+    "yolo": Export(
+        "cia.exporting.yolo", "boxes, masks and keypoints", ("detection", "segmentation", "pose")
+    ),
+    "imagefolder": Export(
+        "cia.exporting.imagefolder", "one class for each picture", ("classification",)
+    ),
+    "csv": Export("cia.exporting.csv_tables", "boxes or classes", ("detection", "classification")),
+    "huggingface": Export(
+        "cia.exporting.huggingface",
+        "boxes, masks, keypoints and classes",
+        ("detection", "segmentation", "pose", "classification"),
+    ),
+}
+"""The formats of `exports` in the config."""
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def picked_of(
 
 
 def count_picked(picked: Picked, images: int) -> dict[str, int]:
-    """Return how many images were kept, dropped and not looked at, and rows that are of no image."""
+    """Return how many images were kept, dropped and not looked at, and how many rows count not."""
     kept = sum(verdict == "keep" for verdict in picked.verdicts.values())
     return {
         "kept": kept,

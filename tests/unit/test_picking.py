@@ -32,7 +32,8 @@ def manifest() -> pd.DataFrame:
 
 
 def line(id_, verdict, digest=None, dataset="d", generator="g") -> str:
-    return f"{dataset},{generator},{id_},{verdict},{DIGESTS.get(id_, '') if digest is None else digest}\n"
+    digest = DIGESTS.get(id_, "") if digest is None else digest
+    return f"{dataset},{generator},{id_},{verdict},{digest}\n"
 
 
 def write(path, *lines, header=HEADER) -> str:
@@ -75,7 +76,8 @@ def test_the_order_favors_no_source_whatever_the_order_of_rows():
 
 def test_an_image_that_was_made_anew_counts_as_not_looked_at(tmp_path, caplog):
     caplog.set_level(logging.INFO, "cia")
-    found = picked(tmp_path, line("a", "keep"), line("b", "drop", "0" * 64), line("zz", "keep", "z"))
+    rows = line("a", "keep"), line("b", "drop", "0" * 64), line("zz", "keep", "z")
+    found = picked(tmp_path, *rows)
     assert found == ({"a": "keep"}, 1, 1)
     words = "1 of 6 images are kept and 0 dropped; 5 were not looked at"
     assert words in caplog.text and "1 more are not there" in caplog.text

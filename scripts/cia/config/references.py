@@ -5,7 +5,7 @@ Light on purpose: the Snakefile imports it for every dry run.
 
 from collections.abc import Iterator
 
-from cia.catalog import JUDGES, TRAINERS, VARIATIONS, judge_of, score_numbers
+from cia.catalog import EXPORTS, JUDGES, TRAINERS, VARIATIONS, judge_of, score_numbers
 from cia.config.studies import RANDOM, made_entries, one_replicate, sizes
 from cia.errors import suggest
 from cia.picking import picked_files
@@ -63,6 +63,7 @@ def reference_errors(config: dict) -> Iterator[str]:
         yield from _unfit_judges(config, f"experiments.{index}.judges", experiment)
         yield from _unjudged(config, f"experiments.{index}", experiment)
         yield from _unfit_variations(config, f"experiments.{index}.generators", experiment)
+        yield from _unfit_exports(config, f"experiments.{index}.exports", experiment)
 
 
 def _unknown_scores(name: str, selection: dict) -> Iterator[str]:
@@ -269,6 +270,17 @@ def _unfit_variations(config: dict, key: str, experiment: dict) -> Iterator[str]
                 f"{key}: {name!r} has variation {variation!r} of kind {kind!r}, which is for "
                 f"{VARIATIONS[kind].task}, but dataset {experiment['dataset']!r} is for {task}: "
                 f"use kind {' or '.join(map(repr, fits))}"
+            )
+
+
+def _unfit_exports(config: dict, key: str, experiment: dict) -> Iterator[str]:
+    task = config["datasets"].get(experiment["dataset"], {}).get("task")
+    fits = [form for form, export in EXPORTS.items() if task in export.tasks]
+    for form in experiment["exports"]:
+        if task and form not in fits:
+            yield (
+                f"{key}: format {form!r} holds {EXPORTS[form].holds}, but dataset "
+                f"{experiment['dataset']!r} is for {task}, which fits {' or '.join(map(repr, fits))}"
             )
 
 
