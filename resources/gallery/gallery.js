@@ -1037,6 +1037,19 @@ function setVerdict(set, key, verdict) {
   if (image !== undefined) set.hand[image] = VERDICTS.indexOf(verdict ?? "");
 }
 
+const unstored = new Set(); // sets whose verdicts changed since
+
+/** Store a set's verdicts soon: thousands take longer than a key is pressed. */
+function storeSoon(set) {
+  if (!unstored.size) setTimeout(storeAll, 300);
+  unstored.add(set);
+}
+
+function storeAll() {
+  unstored.forEach(storeVerdicts);
+  unstored.clear();
+}
+
 function storeVerdicts(set) {
   const stored = { keep: [], drop: [] };
   for (const [key, verdict] of set.verdicts) stored[verdict].push(key);
@@ -1053,21 +1066,21 @@ function changeVerdicts(changes, undoing = false) {
   if (!changes.length) return;
   if (!undoing) steps.push(changes.map(([set, key]) => [set, key, set.verdicts.get(key)]));
   for (const change of changes) setVerdict(...change);
-  new Set(changes.map(([set]) => set)).forEach(storeVerdicts);
+  new Set(changes.map(([set]) => set)).forEach(storeSoon);
 }
 
-/** Keep or drop the marked images, or the current one; then go on to the next. */
+/** Keep or drop the marked images, or the current one (so always the enlarged); go on to the next. */
 function judge(verdict) {
   const { set, marked } = state;
-  if (state.current < 0 && !marked.size) return moveTo(firstSeen());
-  const images = marked.size ? [...marked] : [state.view[state.current]];
+  const single = !marked.size || $("large").open;
+  if (single && state.current < 0) return moveTo(firstSeen());
+  const images = single ? [state.view[state.current]] : [...marked];
   const judged = new Set(images);
-  const single = !marked.size;
   const from = single ? state.current + 1 : Math.max(0, state.current);
   const next = state.view.find((image, place) => place >= from && !judged.has(image));
   const number = images.length.toLocaleString("en-US");
   say(single ? "" : `${number} images ${HAND[verdict]}; u takes it back.`);
-  state.marked = new Set();
+  if (!single) state.marked = new Set();
   changeVerdicts(images.map((image) => [set, `${set.sha256[image]} ${set.id[image]}`, verdict]));
   return afterVerdicts(single || state.hand !== "all" ? next : state.view[state.current]);
 }
@@ -1507,6 +1520,7 @@ function listen() {
   new ResizeObserver(relayout).observe(grid);
   document.addEventListener("keydown", onKey);
   addEventListener("storage", onStorage);
+  addEventListener("pagehide", storeAll);
   addEventListener("beforeunload", (event) => {
     if (!remembered && steps.length) event.preventDefault();
   });
@@ -1514,6 +1528,7 @@ function listen() {
 
 /** Another window of this page changed verdicts, and so do they here. */
 function onStorage(event) {
+  storeAll(); // what was said here at that moment counts, too
   const changed = [...prepared.values()].filter((set) => event.key === null || event.key === storageKey(set));
   changed.forEach(readVerdicts);
   if (changed.includes(state.set)) afterVerdicts(state.view[state.current]);

@@ -41,8 +41,8 @@ def select(
         One entry of the config's `selections`: method, value, low, high, features, score, order,
         per_class, file, unseen, steps.
     seed : int
-        For the methods all, random and picked, whose order is that of a hash of seed and id: it depends
-        neither on the order of the rows nor on which other images there are.
+        For the methods all, random and picked, whose order is that of a hash of seed and id: it
+        depends neither on the order of the rows nor on which other images there are.
     scores : mapping, optional
         Feature model to its scores table (id and a column per score); needed by top_k, top_p,
         threshold and band.
@@ -54,9 +54,9 @@ def select(
     Returns
     -------
     pandas.DataFrame
-        Columns id, image, score, rank (from 1). Equal scores rank by id. The score of all,
-        random and picked is 0; of several weighted scores it is the mean rank, from 0 (best) to 1; of steps
-        it is the last one's.
+        Columns id, image, score, rank (from 1). Equal scores rank by id. The score of all, random
+        and picked is 0; of several weighted scores it is the mean rank, from 0 (best) to 1; of
+        steps it is the last one's.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Verdicts by hand: the images that a person kept or dropped in the gallery, as picked.csv has them.
+"""Verdicts by hand: the images that a person kept or dropped in the gallery, as picked.csv has it.
 
 Light on purpose: no table library, since the file is read line by line to name the lines at fault.
 """
@@ -33,8 +33,8 @@ class Row(NamedTuple):
 class Picked(NamedTuple):
     """What a file says of a set as it is now.
 
-    `verdicts` has id -> keep or drop of the images that are there. `gone` counts rows of images that
-    are not, `anew` those of images that have other bytes now, so that nobody looked at them.
+    `verdicts` has id -> keep or drop of the images that are there. `gone` counts those that are
+    not, `anew` those that have other bytes now, so that nobody looked at them.
     """
 
     verdicts: dict[str, str]

@@ -280,7 +280,7 @@ def _unfit_exports(config: dict, key: str, experiment: dict) -> Iterator[str]:
         if task and form not in fits:
             yield (
                 f"{key}: format {form!r} holds {EXPORTS[form].holds}, but dataset "
-                f"{experiment['dataset']!r} is for {task}, which fits {' or '.join(map(repr, fits))}"
+                f"{experiment['dataset']!r} is for {task}: use {' or '.join(map(repr, fits))}"
             )
 
 

@@ -1,8 +1,8 @@
 """COCO: annotations/{instances,keypoints}_{split}.json, and images/{split}/.
 
-A file name is relative to images/{split}. Boxes are x, y, width, height in pixels from the picture's
-corner. A mask is a list of polygons; with holes, which polygons of COCO can't have, it is run
-lengths. https://cocodataset.org/#format-data
+A file name is relative to images/{split}. Boxes are x, y, width, height in pixels from the
+picture's corner. A mask is a list of polygons; with holes, which polygons of COCO can't have, it is
+run lengths. https://cocodataset.org/#format-data
 """
 
 import json

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cia.exporting.pictures import Collection, Picture
 from cia.exporting.tables import INDEX, origin_columns, write_index
+from cia.labels.lines import Box
 from cia.tables import write_table
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -39,14 +40,17 @@ def write(folder: Path, data: Collection, paths: Sequence[str]) -> None:
 def _rows(data: Collection, paths: Sequence[str]) -> Iterator[dict]:
     scores = data.score_names()
     for picture, path in zip(data.pictures, paths, strict=True):
-        sides = (picture.width, picture.height) * 2
         where = origin_columns(picture, scores)
         size = {"width": picture.width, "height": picture.height}
         boxes = [
-            (data.class_of(one.index), [side * share for side, share in zip(sides, one.box)])
+            (data.class_of(one.index), _corners(one.box, picture))
             for one in data.objects(picture)
         ]
         for name, corners in boxes or [("", [None] * 4)]:
-            corners = [None if value is None else round(value, _DIGITS) for value in corners]
             box = dict(zip(_CORNERS, corners, strict=True))
             yield {"image": path, "label": name, "split": picture.split, **box, **size, **where}
+
+
+def _corners(box: Box, picture: Picture) -> list[float]:
+    sides = (picture.width, picture.height) * 2
+    return [round(share * side, _DIGITS) for share, side in zip(box, sides, strict=True)]

@@ -1,7 +1,8 @@
 """Hugging Face: {split}/metadata.jsonl beside the pictures, which `datasets` reads as imagefolder.
 
 Columns: label (a class's name), or objects: bbox (x, y, width, height in pixels) and category
-(names), with segmentation (polygons, even-odd) or keypoints as in COCO; caption, origin, sources, scores.
+(names), with segmentation (polygons, even-odd) or keypoints as in COCO; caption, origin, id,
+sources, scores.
 https://huggingface.co/docs/datasets/image_dataset
 """
 
