@@ -26,7 +26,7 @@ rule export:
         classes=get_dataset("classes"),
         shape=get_shape,
         features=get_scored_features,
-        copy=config["copy"],
+        as_copies=config["copy"],
         version=STAGE["export"],
     script:
         "../scripts/export.py"
@@ -56,7 +56,7 @@ rule export_generated:
         classes=get_dataset("classes"),
         shape=get_shape,
         features=get_scored_features,
-        copy=config["copy"],
+        as_copies=config["copy"],
         version=STAGE["export"],
     script:
         "../scripts/export_generated.py"

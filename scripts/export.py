@@ -31,7 +31,7 @@ def main(job):
     )
     name = " / ".join((names.dataset, names.generator, names.selection, names.mix))
     data = Collection(name, params.task, params.classes, pictures, params.shape)
-    export_beside(job.output.summary, data, names.format, params.copy)
+    export_beside(job.output.summary, data, names.format, params.as_copies)
 
 
 if "snakemake" in globals():

@@ -21,7 +21,7 @@ def main(job):
     )
     name = f"{names.dataset} / {names.generator}"
     data = Collection(name, params.task, params.classes, pictures, params.shape)
-    export_beside(job.output.summary, data, names.format, params.copy)
+    export_beside(job.output.summary, data, names.format, params.as_copies)
 
 
 if "snakemake" in globals():

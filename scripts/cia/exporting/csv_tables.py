@@ -4,13 +4,14 @@ Boxes are xmin, ymin, xmax, ymax in pixels from the picture's corner; they are e
 picture that shows no object.
 """
 
+import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cia.exporting.pictures import Collection, Picture
-from cia.exporting.tables import INDEX, origin_columns, write_index
+from cia.exporting.tables import INDEX, origin_columns, origin_names, write_index
+from cia.files import atomic_path
 from cia.labels.lines import Box
-from cia.tables import write_table
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _DIGITS = 6
@@ -34,17 +35,23 @@ def write(folder: Path, data: Collection, paths: Sequence[str]) -> None:
     if data.task == "classification":
         write_index(folder, data, paths, [data.class_of(one.label) for one in data.pictures])
         return
-    write_table(folder / INDEX, list(_rows(data, paths)))
-
-
-def _rows(data: Collection, paths: Sequence[str]) -> Iterator[dict]:
     scores = data.score_names()
+    columns = ["image", "label", "split", *_CORNERS, "width", "height", *origin_names(scores)]
+    with (
+        atomic_path(folder / INDEX) as partial,
+        open(partial, "w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_rows(data, paths, scores))  # row by row: a million fill no memory
+
+
+def _rows(data: Collection, paths: Sequence[str], scores: Sequence[str]) -> Iterator[dict]:
     for picture, path in zip(data.pictures, paths, strict=True):
         where = origin_columns(picture, scores)
         size = {"width": picture.width, "height": picture.height}
         boxes = [
-            (data.class_of(one.index), _corners(one.box, picture))
-            for one in data.objects(picture)
+            (data.class_of(one.index), _corners(one.box, picture)) for one in data.objects(picture)
         ]
         for name, corners in boxes or [("", [None] * 4)]:
             box = dict(zip(_CORNERS, corners, strict=True))

@@ -2,7 +2,8 @@
 
 Columns: label (a class's name), or objects: bbox (x, y, width, height in pixels) and category
 (names), with segmentation (polygons, even-odd) or keypoints as in COCO; caption, origin, id,
-sources, scores.
+source (real pictures, with `;` between), scores (JSON). `datasets` takes a column's type from what
+it meets first, and from each split anew: so no column has a gap or a list that is always empty.
 https://huggingface.co/docs/datasets/image_dataset
 """
 
@@ -22,7 +23,7 @@ def picture_path(picture: Picture, name: str, classes: Sequence[str]) -> str:
 
 
 def write(folder: Path, data: Collection, paths: Sequence[str]) -> None:
-    """Write a table for each split; every row has every column.
+    """Write a table for each split, beginning with a picture that shows an object.
 
     Parameters
     ----------
@@ -31,14 +32,12 @@ def write(folder: Path, data: Collection, paths: Sequence[str]) -> None:
     paths : sequence of str
         Of the pictures, relative to the folder.
     """
-    scores = dict.fromkeys(data.score_names())
     for split, places in data.by_split().items():
         (folder / split).mkdir(parents=True, exist_ok=True)
         with open(folder / split / "metadata.jsonl", "w", encoding="utf-8") as file:
-            for place in places:
+            first = next((place for place in places if data.pictures[place].label), places[0])
+            for place in [first, *(place for place in places if place != first)]:
                 row = _row(data, data.pictures[place], paths[place].partition("/")[2])
-                if scores:
-                    row["scores"] = scores | dict(data.pictures[place].scores)
                 file.write(f"{_LINE(row)}\n")
 
 
@@ -52,7 +51,8 @@ def _row(data: Collection, picture: Picture, name: str) -> dict:
         "caption": picture.caption,
         "origin": picture.origin,
         "id": picture.id,
-        "sources": picture.sources,
+        "source": picture.source,
+        "scores": _LINE(picture.scores),
     }
 
 

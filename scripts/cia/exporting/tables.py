@@ -10,6 +10,11 @@ INDEX = "dataset.csv"
 """The table beside formats that can hold no such fields."""
 
 
+def origin_names(scores: Sequence[str]) -> list[str]:
+    """Return the names of the columns of `origin_columns`."""
+    return ["origin", "id", "caption", "source", "copies", *scores]
+
+
 def origin_columns(picture: Picture, scores: Sequence[str]) -> dict:
     """Return origin, id, caption, source, copies and one column for each score."""
     return {
