@@ -21,7 +21,7 @@ ARGUMENTS = {
 }
 """What the functions of each kind take."""
 
-REGISTRIES = ("CONDITIONS", *ARGUMENTS, "TRAINERS")
+REGISTRIES = ("CONDITIONS", *ARGUMENTS, "TRAINERS", "EXPORTS")
 
 
 def arguments(function) -> list[str]:
@@ -65,6 +65,13 @@ def test_every_trainer_trains_tests_and_predicts_by_the_same_signatures(name):
     assert arguments(found.train) == ["training"]
     assert arguments(found.test) == ["training", "weights"]
     assert arguments(found.predict) == ["weights", "settings", "reading"]
+
+
+@pytest.mark.parametrize("name", catalog.EXPORTS)
+def test_every_format_writes_by_the_same_signatures(name):
+    found = catalog.code(catalog.EXPORTS[name])
+    assert arguments(found.picture_path) == ["picture", "name", "classes"]
+    assert arguments(found.write) == ["folder", "data", "paths"]
 
 
 def test_names_are_words_that_a_pattern_and_a_path_can_hold():

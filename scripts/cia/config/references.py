@@ -277,7 +277,9 @@ def _unfit_exports(config: dict, key: str, experiment: dict) -> Iterator[str]:
     task = config["datasets"].get(experiment["dataset"], {}).get("task")
     fits = [form for form, export in EXPORTS.items() if task in export.tasks]
     for form in experiment["exports"]:
-        if task and form not in fits:
+        if form not in EXPORTS:
+            yield f"{key}: there is no format {form!r}{suggest(form, EXPORTS)}"
+        elif task and form not in fits:
             yield (
                 f"{key}: format {form!r} holds {EXPORTS[form].holds}, but dataset "
                 f"{experiment['dataset']!r} is for {task}: use {' or '.join(map(repr, fits))}"
