@@ -1017,17 +1017,25 @@ const storageKey = (set) => `cia-picked ${setName(set)}`;
  * and id), so it holds whichever other images there are, and never for one that was made anew.
  */
 function readVerdicts(set) {
+  set.verdicts = new Map();
+  set.hand.fill(0);
+  for (const verdicts of [storedVerdicts(set), unstored.get(set) ?? []]) {
+    for (const [key, verdict] of verdicts) setVerdict(set, key, verdict);
+  }
+}
+
+function storedVerdicts(set) {
   let stored = {};
   try {
     stored = JSON.parse(localStorage.getItem(storageKey(set)) ?? "{}");
   } catch {
     remembered = false;
   }
-  set.verdicts = new Map();
-  set.hand.fill(0);
+  const verdicts = new Map();
   for (const verdict of VERDICTS.slice(1)) {
-    for (const key of stored[verdict] ?? []) setVerdict(set, key, verdict);
+    for (const key of stored[verdict] ?? []) verdicts.set(key, verdict);
   }
+  return verdicts;
 }
 
 function setVerdict(set, key, verdict) {
@@ -1037,22 +1045,26 @@ function setVerdict(set, key, verdict) {
   if (image !== undefined) set.hand[image] = VERDICTS.indexOf(verdict ?? "");
 }
 
-const unstored = new Set(); // sets whose verdicts changed since
+const unstored = new Map(); // set -> verdicts that changed since they were stored, by key
 
-/** Store a set's verdicts soon: thousands take longer than a key is pressed. */
-function storeSoon(set) {
+/** Store changes soon: to write thousands of verdicts takes longer than to press a key. */
+function storeSoon(changes) {
   if (!unstored.size) setTimeout(storeAll, 300);
-  unstored.add(set);
+  for (const [set, key, verdict] of changes) {
+    if (!unstored.has(set)) unstored.set(set, new Map());
+    unstored.get(set).set(key, verdict);
+  }
 }
 
 function storeAll() {
-  unstored.forEach(storeVerdicts);
+  unstored.forEach((changes, set) => storeVerdicts(set, changes));
   unstored.clear();
 }
 
-function storeVerdicts(set) {
+/** Write changes into what is stored, which another window may have changed, too. */
+function storeVerdicts(set, changes) {
   const stored = { keep: [], drop: [] };
-  for (const [key, verdict] of set.verdicts) stored[verdict].push(key);
+  for (const [key, verdict] of new Map([...storedVerdicts(set), ...changes])) stored[verdict]?.push(key);
   try {
     localStorage.setItem(storageKey(set), JSON.stringify(stored));
   } catch {
@@ -1066,7 +1078,7 @@ function changeVerdicts(changes, undoing = false) {
   if (!changes.length) return;
   if (!undoing) steps.push(changes.map(([set, key]) => [set, key, set.verdicts.get(key)]));
   for (const change of changes) setVerdict(...change);
-  new Set(changes.map(([set]) => set)).forEach(storeSoon);
+  storeSoon(changes);
 }
 
 /** Keep or drop the marked images, or the current one (so always the enlarged); go on to the next. */
@@ -1528,7 +1540,6 @@ function listen() {
 
 /** Another window of this page changed verdicts, and so do they here. */
 function onStorage(event) {
-  storeAll(); // what was said here at that moment counts, too
   const changed = [...prepared.values()].filter((set) => event.key === null || event.key === storageKey(set));
   changed.forEach(readVerdicts);
   if (changed.includes(state.set)) afterVerdicts(state.view[state.current]);
