@@ -26,7 +26,7 @@ rule export:
         classes=get_dataset("classes"),
         shape=get_shape,
         features=get_scored_features,
-        as_copies=config["copy"],
+        as_copies=COPIES,
         version=STAGE["export"],
     script:
         "../scripts/export.py"
@@ -56,7 +56,7 @@ rule export_generated:
         classes=get_dataset("classes"),
         shape=get_shape,
         features=get_scored_features,
-        as_copies=config["copy"],
+        as_copies=COPIES,
         version=STAGE["export"],
     script:
         "../scripts/export_generated.py"

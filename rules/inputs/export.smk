@@ -3,6 +3,7 @@
 
 EXPORT = "data/exported/{dataset}/{generator}/{selection}/{mix}/{format}"
 EXPORTED_SET = f"data/exported/{GENERATED}/{{format}}"
+COPIES = config["copy"] in (True, "true")  # a word, where the command line says it
 
 
 def get_exports():

@@ -502,8 +502,19 @@ def test_a_format_that_cannot_hold_the_labels_is_told_before_anything_runs():
         UserError, match=r"exports: format 'imagefolder' holds one class.*detection"
     ):
         checked(config(exports=["imagefolder"]))
-    with pytest.raises(UserError, match="exports: there is no format 'tfrecord'; it may be one of coco, voc"):
+    with pytest.raises(
+        UserError, match="exports: there is no format 'tfrecord'; it may be one of coco, voc"
+    ):
         checked(config(exports=["tfrecord"]))
+
+
+def test_copies_are_asked_for_in_the_config_or_as_a_word_of_the_command_line():
+    assert [checked(config() | {"copy": value})["copy"] for value in (True, "true")] == [
+        True,
+        "true",
+    ]
+    with pytest.raises(UserError, match="copy: 'yes'"):
+        checked(config() | {"copy": "yes"})
 
 
 def test_an_experiment_exports_its_training_sets_and_synthetic_images_each_once():
