@@ -7,6 +7,7 @@
 #   results/{source}/manifest.csv, labels.csv, features/  what is in an image set, real or generated
 #   results/{dataset}/{generator}/metrics, scores, selected/  how good the synthetic images are, which are kept
 #   data/mixed/{dataset}/{generator}/{selection}/{mix}/  training sets
+#   data/exported/                                        training sets and synthetic images for other programs
 #   results/{dataset}/{generator}/models/                trained models and their test metrics
 #   results/look/{dataset}/                               the data as they are: labels drawn, counts, what is wrong
 #   results/report/                                       figures, tables, summary.md, gallery.html
@@ -54,6 +55,7 @@ include: "rules/train.smk"
 include: "rules/study.smk"
 include: "rules/report.smk"
 include: "rules/gallery.smk"
+include: "rules/export.smk"
 include: "rules/provenance.smk"
 include: "rules/monitor.smk"
 
@@ -66,6 +68,7 @@ rule all:
         get_metadata(),
         get_study_reports(),
         get_report(),
+        get_exports(),
         "results/provenance.yaml",
 
 
@@ -92,6 +95,12 @@ rule mix_all:
     """Every training set."""
     input:
         get_mixes(),
+
+
+rule export_all:
+    """Every training set and set of synthetic images in the formats of `exports`."""
+    input:
+        get_exports(),
 
 
 rule train_all:

@@ -8,15 +8,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from cia.catalog import FEATURES, JUDGES, feature_of
+from cia.catalog import EXPORTS, FEATURES, JUDGES, feature_of
 from cia.config.checks import ready, refuse_repeated_keys
-from cia.config.experiments import TABLES, arms, generated_sets, used_config
+from cia.config.experiments import TABLES, arms, exports, generated_sets, used_config
 from cia.config.few_steps import unguided_negatives
 from cia.errors import UserError
 from cia.files import folder_fingerprint, model_fingerprint
 from cia.config.model_names import lora_path
 from cia.config.references import NONE, selection_features
 from cia.config.studies import study_arms, study_sets
+from cia.picking import picked_files
 from cia.versions import STAGE
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -57,6 +58,7 @@ wildcard_constraints:
     mix=one_of(config["mixes"]),
     trainer=one_of(config["trainers"]),
     study=one_of(config["studies"]),
+    format=one_of(EXPORTS),
     shard=r"\d+",
     seed=r"\d+",
     source=r"(real|generated)/[^/]+/[^/]+",

@@ -20,6 +20,6 @@ rule filter:
         settings=get_settings("selections"),
         features=lambda wildcards: selection_features(get_entry("selections", wildcards)),
         seed=config["seed"],
-        version=STAGE["filter"],
+        version=get_filter_version,
     script:
         "../scripts/filter.py"

@@ -4,6 +4,7 @@ include: "inputs/metadata.smk"
 rule metadata:
     """Gather settings, models, metrics, scores and selections of one set of synthetic images."""
     input:
+        unpack(get_picked_inputs),
         plan="results/{dataset}/{generator}/plan.csv",
         models="results/{dataset}/{generator}/shards/0.yaml",
         metrics=get_of_set("features", "results/{dataset}/{generator}/metrics/{name}.yaml"),

@@ -2,6 +2,7 @@
 
 from cia.files import read_yaml
 from cia.metadata import gather_metadata, write_metadata
+from cia.picking import count_picked, picked_of, read_picked
 from cia.runtime.jobs import run
 from cia.tables import read_table
 
@@ -19,8 +20,20 @@ def main(job):
             name: (settings, read_table(path, "selected")) for (name, settings), path in selected
         },
         models=read_yaml(job.input.models),
+        by_hand=by_hand(job) if hasattr(job.input, "picked") else {},
     )
     write_metadata(job.output.metadata, metadata)
+
+
+def by_hand(job) -> dict[str, dict[str, int]]:
+    """Return per file of verdicts how many images were kept, dropped and not looked at."""
+    manifest = read_table(job.input.manifest, "manifest", ["id", "sha256"])
+    digests = dict(zip(manifest["id"], manifest["sha256"], strict=True))
+    names = (job.wildcards.dataset, job.wildcards.generator)
+    return {
+        file: count_picked(picked_of(read_picked(file), file, *names, digests), len(digests))
+        for file in dict.fromkeys(job.input.picked)
+    }
 
 
 if "snakemake" in globals():

@@ -20,6 +20,9 @@ const state = {
   kept: new Uint8Array(0),
   keptCount: 0,
   verdict: "all",
+  hand: "all", // which images by what a person said of them
+  marked: new Set(), // images that k and d are for
+  anchor: -1, // place from which a range is marked
   sort: "id",
   reversed: false,
   text: "",
@@ -93,6 +96,9 @@ function prepare(number) {
       if (!finite.length) [score.low, score.high] = [0, 1];
     }
     set.boxes = set.label.values.map((label) => parseLabel(set, label));
+    set.places = new Map(set.id.map((id, i) => [`${set.sha256[i]} ${id}`, i]));
+    set.hand = new Uint8Array(set.count);
+    readVerdicts(set);
     set.realBoxes = set.reals.label.map((label) => parseLabel(set, label));
     prepared.set(number, set);
   }
@@ -428,11 +434,15 @@ function redraw() {
 
 function makeTile() {
   const tile = make("div", { class: "tile", role: "option" });
-  tile.append(make("div", { class: "pictures" }), make("div", { class: "caption" }));
+  tile.append(make("div", { class: "pictures" }), make("span", { class: "hand" }), make("div", { class: "caption" }));
   for (const name of ["mark", "number", "sorted"]) tile.lastChild.append(make("span", { class: name }));
-  tile.addEventListener("click", () => {
-    moveTo(Number(tile.dataset.place));
-    openInspector();
+  tile.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault()); // no text selected
+  tile.addEventListener("click", (event) => {
+    const place = Number(tile.dataset.place);
+    if (event.shiftKey) return markTo(place);
+    if (event.ctrlKey || event.metaKey) return toggleMark(place);
+    moveTo(place);
+    return openInspector();
   });
   return tile;
 }
@@ -472,12 +482,18 @@ function markTile(tile, place) {
   tile.classList.toggle("kept", scored && kept);
   tile.classList.toggle("dropped", scored && !kept);
   tile.classList.toggle("current", place === state.current);
-  tile.setAttribute("aria-selected", String(place === state.current));
+  const hand = VERDICTS[set.hand[image]];
+  tile.classList.toggle("hand-keep", hand === "keep");
+  tile.classList.toggle("hand-drop", hand === "drop");
+  tile.classList.toggle("marked", state.marked.has(image));
+  tile.children[1].textContent = MARKS[hand];
+  tile.setAttribute("aria-selected", String(place === state.current || state.marked.has(image)));
   mark.textContent = scored ? (kept ? "✓" : "✗") : "";
   number.textContent = scored ? format(set.scores[state.score].values[image]) : set.id[image];
   const other = set.scores[state.sort];
   sorted.textContent = other && state.sort !== state.score ? format(other.values[image]) : "";
-  tile.setAttribute("aria-label", `${set.id[image]}, ${scored ? (kept ? "kept" : "dropped") : ""}`);
+  const words = [set.id[image], scored && (kept ? "kept" : "dropped"), hand && `${HAND[hand]} by hand`];
+  tile.setAttribute("aria-label", words.filter(Boolean).join(", "));
 }
 
 const markTiles = () => tiles.forEach((tile, place) => markTile(tile, place));
@@ -501,6 +517,9 @@ function refreshView(keepPlace = true) {
   state.view = order.filter(fits);
   if (state.reversed) state.view.reverse();
   state.current = image === undefined ? -1 : state.view.indexOf(image);
+  state.anchor = -1;
+  if (state.marked.size) state.marked = new Set(state.view.filter((i) => state.marked.has(i)));
+  showMarked();
   if (!keepPlace) grid.scrollTop = 0;
   $("shown").textContent =
     state.view.length === set.count
@@ -530,6 +549,7 @@ function sortedImages() {
 
 function filterOf() {
   const { set, text, verdict, kept } = state;
+  const hand = state.hand === "all" ? null : HANDS.indexOf(state.hand);
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const matches = (line) => words.every((word) => line.includes(word));
   const prompts = set.prompt.values.map((prompt) => prompt.toLowerCase());
@@ -537,13 +557,14 @@ function filterOf() {
   const ranges = [...state.ranges].map(([score, ends]) => [set.scores[score].values, ...ends]);
   return (i) =>
     (verdict === "all" || (kept[i] === 1) === (verdict === "kept")) &&
+    (hand === null || set.hand[i] === hand) &&
     classed[set.label.index[i]] &&
     ranges.every(([values, low, high]) => values[i] >= low && values[i] <= high) &&
     (!words.length || matches(`${set.id[i].toLowerCase()} ${prompts[set.prompt.index[i]]}`));
 }
 
 const isFiltered = () =>
-  state.verdict !== "all" || state.text.trim() !== "" || state.class !== "" || state.ranges.size > 0;
+  state.verdict !== "all" || state.hand !== "all" || state.text.trim() !== "" || state.class !== "" || state.ranges.size > 0;
 
 /* The selection's panel */
 
@@ -740,7 +761,7 @@ function checkOne(group, key, value) {
 
 function openSet(number) {
   const set = prepare(number);
-  Object.assign(state, { set, verdict: "all", text: "", class: "", reversed: false, current: -1, order: "auto" });
+  Object.assign(state, { set, verdict: "all", hand: "all", marked: new Set(), text: "", class: "", reversed: false, current: -1, order: "auto" });
   Object.assign(state, { score: 0, perClass: false, kept: new Uint8Array(set.count), view: new Uint32Array(0) });
   state.ranges.clear();
   state.sort = set.scores.length ? 0 : "id";
@@ -769,6 +790,7 @@ function openSet(number) {
   if (presets.length) state.sort = state.score;
   $("sort").value = state.sort;
   refreshView(false);
+  showHand();
 }
 
 function shownClasses(set) {
@@ -778,6 +800,7 @@ function shownClasses(set) {
 
 function showFilterControls() {
   checkOne("verdict", "verdict", state.verdict);
+  checkOne("hand", "hand", state.hand);
   $("class").value = state.class;
   $("text").value = state.text;
   $("reverse").setAttribute("aria-pressed", String(state.reversed));
@@ -841,7 +864,7 @@ function addRange(index) {
 function reset() {
   state.ranges.clear();
   $("ranges").replaceChildren();
-  setFilter({ verdict: "all", text: "", class: "" });
+  setFilter({ verdict: "all", hand: "all", text: "", class: "" });
 }
 
 /* One image */
@@ -849,6 +872,7 @@ function reset() {
 function moveTo(place) {
   if (!state.view.length) return;
   state.current = Math.min(state.view.length - 1, Math.max(0, place));
+  state.anchor = -1; // the next range begins here
   const { columns, height } = layout;
   const top = Math.floor(state.current / columns) * height;
   if (top < grid.scrollTop) grid.scrollTop = top;
@@ -917,9 +941,11 @@ function showJudgement() {
 const sizeWords = (picture) => `${data.pictures.width[picture]} × ${data.pictures.height[picture]}`;
 
 function verdictLine(image) {
-  if (!state.set.scores.length) return make("div", { class: "verdict", hidden: true });
+  const hand = VERDICTS[state.set.hand[image]];
+  const words = make("small", {}, hand ? ` · ${MARKS[hand]} ${HAND[hand]} by hand` : " · k keep, d drop by hand");
+  if (!state.set.scores.length) return make("div", { class: "verdict" }, words);
   const kept = state.kept[image] === 1;
-  return make("div", { class: `verdict ${kept ? "kept" : "dropped"}` }, kept ? "✓ kept" : "✗ dropped");
+  return make("div", { class: `verdict ${kept ? "kept" : "dropped"}` }, kept ? "✓ kept" : "✗ dropped", words);
 }
 
 function facts(image) {
@@ -1020,6 +1046,312 @@ function showLarge() {
   );
   const verdict = set.scores.length ? (state.kept[image] ? " · ✓ kept" : " · ✗ dropped") : "";
   $("large-text").textContent = `${set.id[image]}${verdict} · ${textOf(set.prompt, image)}`;
+  showLargeHand();
+}
+
+/** Say in the enlarged view what a person said of the image, and how far they are. */
+function showLargeHand() {
+  const { set } = state;
+  const hand = VERDICTS[set.hand[state.view[state.current]]];
+  const [unseen, kept, dropped] = handCounts(set).map((count) => count.toLocaleString("en-US"));
+  $("large-hand").replaceChildren(
+    make("b", { class: hand }, hand ? `${MARKS[hand]} ${HAND[hand]} by hand` : "not looked at yet"),
+    `k keep · d drop · u undo · ${kept} kept, ${dropped} dropped, ${unseen} to go`,
+  );
+}
+
+/* Verdicts by hand: what picked.csv holds, and cia.picking reads */
+
+const VERDICTS = ["", "keep", "drop"]; // as set.hand holds them
+const HANDS = ["unseen", "keep", "drop"]; // the same as the filter names them
+const HAND = { keep: "kept", drop: "dropped" };
+const MARKS = { "": "", keep: "✓", drop: "✗" };
+const COLUMNS = ["dataset", "generator", "id", "verdict", "sha256"];
+const steps = []; // to undo: lists of [set, key, verdict before]
+let remembered = true; // whether the browser's storage took everything that picked.csv does not have yet
+
+const setName = (set) => `${set.dataset}/${set.generator}`;
+const storageKey = (set) => `cia-picked ${setName(set)}`;
+
+/**
+ * Read what this browser remembers of a set. A verdict is about one image with its very bytes (SHA-256
+ * and id), so it holds whichever other images there are, and never for one that was made anew.
+ */
+function readVerdicts(set) {
+  set.verdicts = new Map();
+  set.hand.fill(0);
+  for (const verdicts of [storedVerdicts(set), unstored.get(set) ?? []]) {
+    for (const [key, verdict] of verdicts) setVerdict(set, key, verdict);
+  }
+}
+
+function storedVerdicts(set) {
+  let stored = {};
+  try {
+    stored = JSON.parse(localStorage.getItem(storageKey(set)) ?? "{}");
+  } catch {
+    remembered = false;
+  }
+  const verdicts = new Map();
+  for (const verdict of VERDICTS.slice(1)) {
+    for (const key of stored[verdict] ?? []) verdicts.set(key, verdict);
+  }
+  return verdicts;
+}
+
+function setVerdict(set, key, verdict) {
+  if (verdict) set.verdicts.set(key, verdict);
+  else set.verdicts.delete(key);
+  const image = set.places.get(key);
+  if (image !== undefined) set.hand[image] = VERDICTS.indexOf(verdict ?? "");
+}
+
+const unstored = new Map(); // set -> verdicts that changed since they were stored, by key
+
+/** Store changes soon: to write thousands of verdicts takes longer than to press a key. */
+function storeSoon(changes) {
+  if (!unstored.size) setTimeout(storeAll, 300);
+  for (const [set, key, verdict] of changes) {
+    if (!unstored.has(set)) unstored.set(set, new Map());
+    unstored.get(set).set(key, verdict);
+  }
+}
+
+function storeAll() {
+  unstored.forEach((changes, set) => storeVerdicts(set, changes));
+  unstored.clear();
+}
+
+/** Write changes into what is stored, which another window may have changed, too. */
+function storeVerdicts(set, changes) {
+  const stored = { keep: [], drop: [] };
+  for (const [key, verdict] of new Map([...storedVerdicts(set), ...changes])) stored[verdict]?.push(key);
+  try {
+    localStorage.setItem(storageKey(set), JSON.stringify(stored));
+  } catch {
+    remembered = false;
+    say("This browser has no room for what you keep and drop: save picked.csv before you close the page.", true);
+  }
+}
+
+/** Change verdicts ([set, key, verdict] each; no verdict: not looked at), as one step to undo. */
+function changeVerdicts(changes, undoing = false) {
+  if (!changes.length) return;
+  if (!undoing) steps.push(changes.map(([set, key]) => [set, key, set.verdicts.get(key)]));
+  for (const change of changes) setVerdict(...change);
+  storeSoon(changes);
+}
+
+/** Keep or drop the marked images, or the current one (so always the enlarged); go on to the next. */
+function judge(verdict) {
+  const { set, marked } = state;
+  const single = !marked.size || $("large").open;
+  if (single && state.current < 0) return moveTo(firstSeen());
+  const images = single ? [state.view[state.current]] : [...marked];
+  const judged = new Set(images);
+  const from = single ? state.current + 1 : Math.max(0, state.current);
+  const next = state.view.find((image, place) => place >= from && !judged.has(image));
+  const number = images.length.toLocaleString("en-US");
+  say(single ? "" : `${number} images ${HAND[verdict]}; u takes it back.`);
+  if (!single) state.marked = new Set();
+  changeVerdicts(images.map((image) => [set, `${set.sha256[image]} ${set.id[image]}`, verdict]));
+  return afterVerdicts(single || state.hand !== "all" ? next : state.view[state.current]);
+}
+
+function undo() {
+  const step = steps.pop();
+  if (!step) return;
+  changeVerdicts(step.toReversed(), true);
+  const [set, key] = step[0];
+  if (set === state.set && set.places.has(key)) afterVerdicts(set.places.get(key));
+  else afterVerdicts(state.view[state.current]);
+  say(step.length > 1 ? `${step.length.toLocaleString("en-US")} verdicts are taken back.` : "");
+}
+
+/** Show changed verdicts everywhere, with this image as the current one if it is still shown. */
+function afterVerdicts(image) {
+  showHand();
+  if (state.hand !== "all") {
+    const top = grid.scrollTop;
+    refreshView();
+    grid.scrollTop = top;
+  }
+  showMarked();
+  const place = state.view.indexOf(image);
+  if (place >= 0) return moveTo(place);
+  state.current = Math.min(state.current, state.view.length - 1);
+  if (state.current < 0 && state.view.length && $("large").open) return moveTo(state.view.length - 1);
+  markTiles();
+  if (!$("inspector").hidden) showInspector();
+  if ($("large").open) showLarge();
+  return undefined;
+}
+
+function handCounts(set) {
+  const counts = [0, 0, 0];
+  for (const hand of set.hand) counts[hand]++;
+  return counts;
+}
+
+function showHand() {
+  const counts = handCounts(state.set);
+  for (const button of $("hand").children) {
+    const index = HANDS.indexOf(button.dataset.hand);
+    const count = index < 0 ? state.set.count : counts[index];
+    const words = make("b", { "data-count": count }, count.toLocaleString("en-US"));
+    button.replaceChildren(button.firstChild, words);
+  }
+  $("undo").disabled = steps.length === 0;
+}
+
+function say(text, warning = false) {
+  $("hand-message").textContent = text;
+  $("hand-message").hidden = !text;
+  $("hand-message").classList.toggle("warning", warning);
+}
+
+function showMarked() {
+  const { size } = state.marked;
+  $("marked").textContent = size
+    ? `${size.toLocaleString("en-US")} ${size === 1 ? "image is" : "images are"} marked (Esc unmarks)`
+    : "k keeps, d drops the image that you look at";
+}
+
+/** Mark other images than before; the tiles show it. */
+function mark(images) {
+  state.marked = new Set(images);
+  showMarked();
+  markTiles();
+}
+
+/** Mark all from where marking began to this place. */
+function markTo(place) {
+  if (!state.view.length) return;
+  if (state.anchor < 0) state.anchor = state.current < 0 ? place : state.current;
+  const { anchor } = state;
+  moveTo(place);
+  mark(state.view.slice(Math.min(anchor, state.current), Math.max(anchor, state.current) + 1));
+  state.anchor = anchor;
+}
+
+function toggleMark(place) {
+  if (place < 0 || place >= state.view.length) return;
+  const image = state.view[place];
+  // One more beside the image that one is at, as file managers have it.
+  const before = state.marked.size || state.current < 0 ? state.marked : [state.view[state.current]];
+  const marked = new Set(before);
+  if (!state.marked.has(image)) marked.add(image);
+  else marked.delete(image);
+  moveTo(place);
+  state.anchor = place;
+  mark(marked);
+}
+
+/* picked.csv */
+
+const csvField = (text) => (/[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+/** The file: of every set of the page one row for each image that was kept or dropped, by id. */
+function pickedCsv() {
+  const rows = [COLUMNS];
+  for (let number = 0; number < data.sets.length; number++) {
+    const set = prepare(number);
+    const found = new Map();
+    for (const [key, verdict] of set.verdicts) {
+      const space = key.indexOf(" "); // what is not on this page stays in the file, too
+      const [digest, id] = [key.slice(0, space), key.slice(space + 1)];
+      if (set.places.has(key) || !found.has(id)) found.set(id, [verdict, digest]);
+    }
+    for (const id of [...found.keys()].sort()) rows.push([set.dataset, set.generator, id, ...found.get(id)]);
+  }
+  return rows.map((row) => `${row.map(csvField).join(",")}\n`).join("");
+}
+
+function savePicked() {
+  const address = URL.createObjectURL(new Blob([pickedCsv()], { type: "text/csv" }));
+  make("a", { href: address, download: "picked.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  remembered = true;
+}
+
+/** The rows of a CSV text, each with the line that it begins in (RFC 4180). */
+function csvRows(text) {
+  const rows = [];
+  const pattern = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|$)/y;
+  let [row, line, begin] = [[], 1, 1];
+  text = text.replace(/^\ufeff/, "");
+  while (pattern.lastIndex < text.length || row.length) {
+    const match = pattern.exec(text);
+    if (!match) throw new Error(`line ${line}: a quote that does not fit`);
+    const [whole, quoted, plain, end] = match;
+    row.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    line += whole.split(/\r\n|\n|\r/).length - 1;
+    if (end === ",") continue;
+    if (row.length > 1 || row[0]) rows.push([begin, row]);
+    [row, begin] = [[], line];
+  }
+  return rows;
+}
+
+/** The verdicts of a picked.csv: its rows by column, or an error that names the line. */
+function parsePicked(text) {
+  const [[, header] = [1, []], ...rows] = csvRows(text);
+  const missing = COLUMNS.filter((name) => name !== "sha256" && !header.includes(name));
+  if (missing.length) throw new Error(`line 1: no column ${missing.join(", ")}`);
+  const said = new Map();
+  return rows.map(([line, fields]) => {
+    if (fields.length !== header.length) {
+      throw new Error(`line ${line}: ${fields.length} fields, and ${header.length} columns`);
+    }
+    const row = Object.fromEntries(header.map((name, i) => [name, fields[i]]));
+    if (!(row.verdict in HAND)) throw new Error(`line ${line}: verdict "${row.verdict}" is none of keep, drop`);
+    const image = `${row.dataset}/${row.generator}/${row.id}`;
+    const [before, first] = said.get(image) ?? [row.verdict, line];
+    if (before !== row.verdict) {
+      throw new Error(`line ${line}: ${row.verdict} for "${row.id}", and ${before} in line ${first}`);
+    }
+    said.set(image, [row.verdict, line]);
+    return row;
+  });
+}
+
+/** Take up the verdicts of a file; those of this page about the same images give way to them. */
+function takeUp(text) {
+  const sets = new Map(data.sets.map((_, number) => [setName(prepare(number)), prepare(number)]));
+  const [changes, counts] = [[], { keep: 0, drop: 0 }];
+  let [elsewhere, stale] = [0, 0];
+  const digests = new Map([...sets.values()].map((set) => [set, new Map(set.id.map((id, i) => [id, set.sha256[i]]))]));
+  for (const row of parsePicked(text)) {
+    const set = sets.get(`${row.dataset}/${row.generator}`);
+    if (!set) {
+      elsewhere += 1;
+      continue;
+    }
+    const digest = (row.sha256 ?? "").trim().toLowerCase() || (digests.get(set).get(row.id) ?? "");
+    const key = `${digest} ${row.id}`;
+    changes.push([set, key, row.verdict]);
+    if (set.places.has(key)) counts[row.verdict] += 1;
+    else stale += 1;
+  }
+  changeVerdicts(changes);
+  const number = (count) => count.toLocaleString("en-US");
+  const words = [`${number(counts.keep)} kept and ${number(counts.drop)} dropped are taken up.`];
+  if (stale) words.push(`${number(stale)} more rows are about images that are not here, or were made anew since.`);
+  if (elsewhere) {
+    words.push(`${number(elsewhere)} rows are about sets that are not on this page; what you save here lacks them.`);
+  }
+  return words.join(" ");
+}
+
+async function loadPicked(file) {
+  let [words, failed] = ["", false];
+  try {
+    words = takeUp(await file.text());
+  } catch (error) {
+    [words, failed] = [`${file.name}, ${error.message}. Nothing was loaded.`, true];
+  }
+  afterVerdicts(state.view[state.current]);
+  say(words, failed);
 }
 
 /* Keys and theme */
@@ -1031,7 +1363,8 @@ function onKey(event) {
   if (event.key === "Escape") return leave(types, target);
   if (types || $("help").open) return;
   const arrows = target.matches("input[type=range], [role=radio]");
-  const action = (arrows ? null : MOVES[event.key]) ?? KEYS[event.key];
+  const move = arrows ? null : MOVES[event.key];
+  const action = move ? (event.shiftKey ? () => markBy(move) : move) : KEYS[event.key];
   if (!action || (event.key === "Enter" && target.matches("button, summary"))) return;
   event.preventDefault();
   action();
@@ -1040,8 +1373,19 @@ function onKey(event) {
 function leave(types, target) {
   if ($("large").open || $("help").open) return; // the dialog closes by itself
   if (types) target.blur();
+  else if (state.marked.size) mark([]);
   else closeInspector();
   grid.focus();
+}
+
+/** Make a move, and mark all from where marking began to there. */
+function markBy(move) {
+  if (state.current < 0) return move();
+  if (state.anchor < 0) state.anchor = state.current;
+  const { anchor } = state;
+  move();
+  state.anchor = anchor;
+  return markTo(state.current);
 }
 
 const rowsSeen = () => Math.max(1, Math.floor(grid.clientHeight / layout.height));
@@ -1067,6 +1411,12 @@ const KEYS = {
     showControls(true);
     $("text").focus();
   },
+  k: () => judge("keep"),
+  d: () => judge("drop"),
+  u: undo,
+  m: () => toggleMark(state.current),
+  a: () => mark(state.view),
+  n: () => setFilter({ hand: state.hand === "unseen" ? "all" : "unseen" }),
   r: () => toggleKind("real"),
   c: () => toggleKind("condition"),
   b: () => toggleLayer("boxes"),
@@ -1170,7 +1520,8 @@ function savedTheme() {
 
 function radio(group, key, choose) {
   $(group).addEventListener("click", (event) => {
-    if (event.target.dataset[key]) choose(event.target.dataset[key]);
+    const button = event.target.closest(`[data-${key}]`);
+    if (button) choose(button.dataset[key]);
   });
   $(group).addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
@@ -1188,6 +1539,16 @@ function listen() {
   on("set", "change", () => openSet(Number($("set").value)));
   radio("method", "method", (method) => changeSelection({ method }));
   radio("verdict", "verdict", (verdict) => setFilter({ verdict }));
+  radio("hand", "hand", (hand) => setFilter({ hand }));
+  on("keep", "click", () => judge("keep"));
+  on("drop", "click", () => judge("drop"));
+  on("undo", "click", undo);
+  on("save", "click", savePicked);
+  on("load", "click", () => $("file").click());
+  on("file", "change", async () => {
+    await loadPicked($("file").files[0]);
+    $("file").value = ""; // or the same file could not be loaded again
+  });
   on("score", "change", () => {
     const follows = state.sort === state.score;
     changeSelection({ score: Number($("score").value), order: "auto" });
@@ -1239,6 +1600,18 @@ function listen() {
   grid.addEventListener("scroll", schedule, { passive: true });
   new ResizeObserver(relayout).observe(grid);
   document.addEventListener("keydown", onKey);
+  addEventListener("storage", onStorage);
+  addEventListener("pagehide", storeAll);
+  addEventListener("beforeunload", (event) => {
+    if (!remembered && steps.length) event.preventDefault();
+  });
+}
+
+/** Another window of this page changed verdicts, and so do they here. */
+function onStorage(event) {
+  const changed = [...prepared.values()].filter((set) => event.key === null || event.key === storageKey(set));
+  changed.forEach(readVerdicts);
+  if (changed.includes(state.set)) afterVerdicts(state.view[state.current]);
 }
 
 /** Whether config takes a typed value. */

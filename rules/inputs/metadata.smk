@@ -10,3 +10,12 @@ def get_generation(wildcards):
         if value or key != "variation"
     }
     return {**settings, "seed": config["seed"]}
+
+
+def get_picked_inputs(wildcards):
+    """Files of verdicts by hand that selections of a set read, and the images that these are about."""
+    selections = [config["selections"][name] for name in get_set(wildcards)["selections"]]
+    if files := sum(map(picked_files, selections), []):
+        manifest = f"results/{GENERATED}/manifest.csv".format(**wildcards)
+        return {"picked": [ancient(file) for file in files], "manifest": manifest}
+    return {}

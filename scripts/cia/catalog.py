@@ -1,4 +1,4 @@
-"""The one registry: sources, conditions, variations, features, metrics, scores, judges, trainers.
+"""The one registry of parts: sources, conditions, variations, features and so on, up to exports.
 
 It says what there is to choose from. A new part is a module, an entry here, and where it has a name
 in the config the schema of its own settings in config/schema/TABLE/NAME.yaml; docs/extending.md has
@@ -17,7 +17,9 @@ an example of each. `code` of an entry says where its code is:
 - JUDGES: "module:judge", a function (case, settings) of a `cia.judging.cases.Case` that returns a
   column by name;
 - TRAINERS: "module" with `train(training)`, `test(training, weights)` and
-  `predict(weights, settings, pictures)` (`cia.training.trainings`).
+  `predict(weights, settings, pictures)` (`cia.training.trainings`);
+- EXPORTS: "module" with `picture_path(picture, name, classes)` and `write(folder, data, paths)`
+  (`cia.exporting.pictures`).
 
 Light on purpose: the Snakefile imports it for every dry run. The code itself is imported by `code`
 alone, in the job that runs it.
@@ -129,6 +131,15 @@ class Trainer:
     code: str
     tasks: tuple[str, ...]
     gpu: bool = True
+
+
+@dataclass(frozen=True)
+class Export:
+    """A format of other programs; `holds`: what labels it has, in words, and for which `tasks`."""
+
+    code: str
+    holds: str
+    tasks: tuple[str, ...]
 
 
 _EVERY_TASK = ("detection", "segmentation", "pose", "classification")
@@ -243,6 +254,26 @@ MAIN_METRIC = {
     "classification": "accuracy",
 }
 """The test metric by which models are compared, by task."""
+
+EXPORTS = {
+    "coco": Export(
+        "cia.exporting.coco", "boxes, masks and keypoints", ("detection", "segmentation", "pose")
+    ),
+    "voc": Export("cia.exporting.voc", "boxes alone", ("detection",)),
+    "yolo": Export(
+        "cia.exporting.yolo", "boxes, masks and keypoints", ("detection", "segmentation", "pose")
+    ),
+    "imagefolder": Export(
+        "cia.exporting.imagefolder", "one class for each picture", ("classification",)
+    ),
+    "csv": Export("cia.exporting.csv_tables", "boxes or classes", ("detection", "classification")),
+    "huggingface": Export(
+        "cia.exporting.huggingface",
+        "boxes, masks, keypoints and classes",
+        ("detection", "segmentation", "pose", "classification"),
+    ),
+}
+"""The formats of `exports` in the config."""
 
 
 @dataclass(frozen=True)

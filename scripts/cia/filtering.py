@@ -29,6 +29,7 @@ def select(
     seed: int,
     scores: Mapping[str, pd.DataFrame] | None = None,
     labels: pd.DataFrame | None = None,
+    picked: Mapping[str, Mapping[str, str]] | None = None,
 ) -> pd.DataFrame:
     """Return the images that a selection keeps, best first.
 
@@ -38,22 +39,24 @@ def select(
         The set's images (id, image).
     settings : dict
         One entry of the config's `selections`: method, value, low, high, features, score, order,
-        per_class, steps.
+        per_class, file, unseen, steps.
     seed : int
-        For the methods all and random, whose order is that of a hash of seed and id: it depends
-        neither on the order of the rows nor on which other images there are.
+        For the methods all, random and picked, whose order is that of a hash of seed and id: it
+        depends neither on the order of the rows nor on which other images there are.
     scores : mapping, optional
         Feature model to its scores table (id and a column per score); needed by top_k, top_p,
         threshold and band.
     labels : pandas.DataFrame, optional
         id, label (see `cia.labels.reading`); needed with `per_class`.
+    picked : mapping, optional
+        File to its verdicts by hand, id to keep or drop; needed by picked.
 
     Returns
     -------
     pandas.DataFrame
-        Columns id, image, score, rank (from 1). Equal scores rank by id. The score of all and
-        random is 0; of several weighted scores it is the mean rank, from 0 (best) to 1; of steps
-        it is the last one's.
+        Columns id, image, score, rank (from 1). Equal scores rank by id. The score of all, random
+        and picked is 0; of several weighted scores it is the mean rank, from 0 (best) to 1; of
+        steps it is the last one's.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def select(
     """
     kept = manifest
     for step in steps_of(settings):
-        kept = _keep(kept, step, seed, scores, labels)
+        kept = _keep(kept, step, seed, scores, labels, picked)
     if kept.empty:
         logger.warning("The selection keeps none of %d images.", len(manifest))
     return kept.assign(rank=np.arange(1, len(kept) + 1))[COLUMNS["selected"]]
@@ -115,8 +118,12 @@ def rank(images: pd.DataFrame, settings: dict, scores: pd.DataFrame) -> pd.DataF
     )
 
 
-def _keep(images, settings, seed, scores, labels) -> pd.DataFrame:
+def _keep(images, settings, seed, scores, labels, picked) -> pd.DataFrame:
     table = _ranked(images, settings, seed, scores)
+    if settings["method"] == "picked":
+        verdicts = picked[settings["file"]]
+        said = table["id"].map(lambda id_: verdicts.get(id_, settings["unseen"]))
+        return table[said == "keep"]
     if settings["method"] == "threshold":
         return table[_at_least_as_good(table["score"], settings)]
     if settings["method"] == "band":

@@ -22,6 +22,7 @@ import yaml
 
 from cia.files import atomic_path
 from cia.filtering import SCORED, is_ascending
+from cia.picking import picked_files
 
 
 def gather_metadata(
@@ -32,6 +33,7 @@ def gather_metadata(
     scores: Mapping[str, pd.DataFrame],
     selections: Mapping[str, tuple[Mapping, pd.DataFrame]],
     models: Mapping,
+    by_hand: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict:
     """Gather settings, metrics, scores and selections of one generated set.
 
@@ -51,6 +53,8 @@ def gather_metadata(
         Selection to its settings and what it kept.
     models : mapping
         Files and versions of the models that made the images.
+    by_hand : mapping, optional
+        Of each file that selections of method picked read: what `cia.picking.count_picked` gives.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def gather_metadata(
                 "ptd": _per_image(scores),
             },
             "filtering": {
-                selection: _filtering(own, kept, len(plan))
+                selection: _filtering(own, kept, len(plan), by_hand or {})
                 for selection, (own, kept) in selections.items()
             },
         },
@@ -90,8 +94,10 @@ def _per_image(scores: Mapping[str, pd.DataFrame]) -> dict:
     return found
 
 
-def _filtering(settings: Mapping, kept: pd.DataFrame, images: int) -> dict:
+def _filtering(settings: Mapping, kept: pd.DataFrame, images: int, by_hand: Mapping) -> dict:
     content = {**settings, "images": images, "kept": len(kept)}
+    if files := picked_files(settings):
+        content |= {"dropped": images - len(kept), "by_hand": {f: dict(by_hand[f]) for f in files}}
     if settings["method"] in SCORED and len(kept):
         content["best"] = "smallest" if is_ascending(dict(settings)) else "largest"
         content["cut"] = float(kept["score"].iloc[-1])

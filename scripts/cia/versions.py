@@ -31,5 +31,6 @@ STAGE = {
     "test": 1,
     "evidence": 5,
     "report": 4,
+    "export": 1,
     "provenance": 1,
 }

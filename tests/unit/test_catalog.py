@@ -21,7 +21,7 @@ ARGUMENTS = {
 }
 """What the functions of each kind take."""
 
-REGISTRIES = ("SOURCES", "CONDITIONS", *ARGUMENTS, "TRAINERS")
+REGISTRIES = ("SOURCES", "CONDITIONS", *ARGUMENTS, "TRAINERS", "EXPORTS")
 
 
 def arguments(function) -> list[str]:
@@ -84,6 +84,13 @@ def test_a_dry_run_describes_a_source_without_heavy_libraries(name):
     )
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "cia" in loaded and not loaded & {"numpy", "pandas", "PIL", "datasets", "pycocotools"}
+
+
+@pytest.mark.parametrize("name", catalog.EXPORTS)
+def test_every_format_writes_by_the_same_signatures(name):
+    found = catalog.code(catalog.EXPORTS[name])
+    assert arguments(found.picture_path) == ["picture", "name", "classes"]
+    assert arguments(found.write) == ["folder", "data", "paths"]
 
 
 def test_names_are_words_that_a_pattern_and_a_path_can_hold():

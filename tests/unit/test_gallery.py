@@ -20,8 +20,10 @@ from snakemake.iocontainers import InputFiles, OutputFiles, Params
 import gallery
 from cia.config.checks import checked
 from cia.errors import UserError
+from cia.files import digest_file
 from cia.filtering import select
 from cia.images import load_image, save_png
+from cia.picking import picked_of, read_picked
 from cia.reporting.gallery import (
     ImageSet,
     Pictures,
@@ -84,7 +86,8 @@ def make_set(folder: Path, sources: int, variants: int, task="detection", size=(
             name = f"{id_}_v{variant:03d}"
             path = f"{folder}/made/{name}.png"
             link(next(pictures), path)
-            made.append({"id": name, "image": path, **shape, "caption": ""})
+            digest = {"sha256": digest_file(path)}
+            made.append({"id": name, "image": path, **shape, **digest, "caption": ""})
             labels.append({"id": name, "label": label})
             plan.append(
                 {
@@ -790,3 +793,231 @@ def test_a_set_without_scores_or_images_opens(blank, tmp_path, monkeypatch):
     assert blank.text_content("#shown") == "0 images"
     blank.keyboard.press("Enter")
     assert errors_on(blank) == []
+
+
+# verdicts by hand
+
+
+@pytest.fixture(scope="module")
+def some(chromium, tmp_path_factory):
+    """A page of 40 images of one set and 18 of another."""
+    folder = tmp_path_factory.mktemp("picked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        sets = [make_set(Path("big"), 10, 4), make_set(Path("small"), 9, 2, "classification")]
+        sets[1] = ImageSet(**{**vars(sets[1]), "generator": "other"})
+        page = folder / "results" / "report" / "gallery.html"
+        write_gallery(page, sets)
+        yield SimpleNamespace(folder=folder, page=page, sets=sets)
+
+
+@pytest.fixture
+def hand(some, blank):
+    """The page of 40 images, sorted by id, with nothing said of them."""
+    blank.goto(some.page.as_uri())
+    blank.select_option("#sort", "id")
+    blank.wait_for_selector(".tile img[src]")
+    yield blank
+    assert errors_on(blank) == []
+
+
+def press(page, *keys):
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def hand_counts(page) -> list[int]:
+    """How many images were not looked at, kept and dropped, as the page counts them."""
+    counts = page.locator("#hand b").evaluate_all("all => all.map(one => one.dataset.count)")
+    whole, *parts = map(int, counts)
+    assert sum(parts) == whole
+    return parts
+
+
+def current(page) -> str:
+    return page.get_attribute(".tile.current:not([hidden])", "data-id")
+
+
+def saved(page, path) -> Path:
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == "picked.csv"
+    download.value.save_as(path)
+    return path
+
+
+def ids_of(image_set) -> list[str]:
+    return sorted(image_set.manifest["id"])
+
+
+def said_in(path, image_set) -> dict[str, str]:
+    """What the workflow makes of a file for a set."""
+    digests = dict(zip(image_set.manifest["id"], image_set.manifest["sha256"], strict=True))
+    names = (image_set.dataset, image_set.generator)
+    found = picked_of(read_picked(path), path, *names, digests)
+    assert (found.gone, found.anew) == (0, 0)
+    return found.verdicts
+
+
+def test_keys_keep_and_drop_and_undo_and_the_file_says_so(some, hand, tmp_path):
+    ids = ids_of(some.sets[0])
+    press(hand, "Home", "k", "d", "k")
+    assert current(hand) == ids[3] and hand_counts(hand) == [37, 2, 1]
+    assert hand.locator(".tile.hand-keep:not([hidden])").count() == 2
+    press(hand, "u")
+    assert current(hand) == ids[2] and hand_counts(hand) == [38, 1, 1]
+    press(hand, "Home", "z", "d")  # in the enlarged view, which goes on to the next
+    assert ids[1] in hand.text_content("#large-text")
+    assert "✗ dropped by hand" in hand.text_content("#large-hand")
+    press(hand, "ArrowLeft")
+    assert ids[0] in hand.text_content("#large-text") and hand_counts(hand) == [38, 0, 2]
+    press(hand, "u", "u", "u", "u", "u")
+    assert hand_counts(hand) == [40, 0, 0] and hand.is_disabled("#undo")
+    press(hand, "Escape", "Home", "k", "d")
+    said = {ids[0]: "keep", ids[1]: "drop"}
+    assert said_in(saved(hand, tmp_path / "picked.csv"), some.sets[0]) == said
+
+
+def test_many_images_are_marked_and_judged_at_once(some, hand, tmp_path):
+    ids = ids_of(some.sets[0])
+
+    def tile(place):
+        return hand.locator(f".tile[data-place='{place}']:not([hidden])")
+
+    tile(2).click()
+    press(hand, "Escape")  # the image in detail
+    tile(6).click(modifiers=["Shift"])
+    assert hand.text_content("#marked").startswith("5 images are marked")
+    tile(9).click(modifiers=["ControlOrMeta"])
+    tile(4).click(modifiers=["ControlOrMeta"])
+    press(hand, "d")
+    expected = {ids[place]: "drop" for place in (2, 3, 5, 6, 9)}
+    press(hand, "Home", "Shift+ArrowRight", "k")
+    expected |= {ids[0]: "keep", ids[1]: "keep"}
+    press(hand, "End", "m", "ArrowLeft", "ArrowLeft", "m")
+    hand.click("#keep")
+    expected |= {ids[-1]: "keep", ids[-3]: "keep"}
+    assert said_in(saved(hand, tmp_path / "picked.csv"), some.sets[0]) == expected
+    hand.fill("#text", "blue")
+    press(hand, "Escape", "a")
+    count = int(hand.text_content("#shown").split()[0])
+    press(hand, "d")
+    dropped = hand_counts(hand)[2]
+    assert dropped >= count and "images dropped" in hand.text_content("#hand-message")
+    hand.click("#undo")
+    assert hand_counts(hand) == [31, 4, 5]
+    press(hand, "a", "Home", "z", "k")  # of the enlarged image alone
+    assert sum(hand_counts(hand)[1:]) == 9 and ids[0] not in hand.text_content("#large-text")
+    press(hand, "u", "z", "Escape", "Escape", "Escape")
+    assert "marked (Esc" not in hand.text_content("#marked")
+
+
+def test_filters_show_what_was_not_looked_at_and_keys_go_through_it(some, hand):
+    ids = ids_of(some.sets[0])
+    press(hand, "Home", "k", "n")
+    assert hand.text_content("#shown") == "39 of 40 images"
+    press(hand, "Home", "d", "d")
+    assert current(hand) == ids[3] and hand.text_content("#shown") == "37 of 40 images"
+    hand.click("#hand [data-hand=drop]")
+    assert first_and_last(hand) == (ids[1], ids[2])
+    press(hand, "u")
+    assert hand.text_content("#shown") == "1 of 40 images"
+    hand.click("#hand [data-hand=unseen]")
+    press(hand, "Home", "z")
+    for _ in range(38):
+        press(hand, "k")
+    assert hand.text_content("#shown") == "0 images" or hand_counts(hand) == [0, 39, 1]
+    assert hand.is_hidden("#large") and hand.is_visible("#empty")
+    hand.click("#reset")
+    assert hand.text_content("#shown") == "40 images"
+
+
+def test_nothing_is_lost_on_reload_and_each_set_has_its_own(some, hand, tmp_path):
+    press(hand, "Home", "k", "d")
+    hand.select_option("#set", "1")
+    assert hand_counts(hand) == [18, 0, 0]
+    press(hand, "Home", "d")
+    hand.reload()
+    assert hand_counts(hand) == [38, 1, 1]
+    path = saved(hand, tmp_path / "picked.csv")
+    assert [len(said_in(path, image_set)) for image_set in some.sets] == [2, 1]
+    hand.select_option("#set", "1")
+    assert hand_counts(hand) == [17, 0, 1]
+
+
+def test_two_windows_of_the_page_agree(some, hand):
+    other = hand.context.new_page()
+    other.goto(some.page.as_uri())
+    press(hand, "Home", "k")
+    expect(other.locator("#hand [data-hand=keep] b")).to_have_attribute("data-count", "1")
+    other.select_option("#sort", "id")
+    other.focus("#grid")
+    press(other, "End", "d")
+    expect(hand.locator("#hand [data-hand=drop] b")).to_have_attribute("data-count", "1")
+    assert hand_counts(hand) == [38, 1, 1]
+
+
+def test_a_saved_file_is_loaded_on_another_day_and_holds_for_a_larger_set(
+    some, hand, chromium, tmp_path, monkeypatch
+):
+    press(hand, "Home", "k", "d", "k")
+    hand.select_option("#set", "1")
+    press(hand, "Home", "d")
+    path = saved(hand, tmp_path / "picked.csv")
+    monkeypatch.chdir(tmp_path)
+    more = make_set(Path("big"), 10, 6)  # the same real images, two more variants
+    first = some.sets[0].manifest.set_index("id")
+    same = more.manifest["id"].isin(first.index)
+    more.manifest.loc[same, "sha256"] = more.manifest.loc[same, "id"].map(first["sha256"])
+    ids = ids_of(some.sets[0])
+    more.manifest.loc[more.manifest["id"] == ids[2], "sha256"] = "0" * 64  # made anew
+    write_gallery("page.html", [more])
+    with chromium.new_context(offline=True) as context:
+        page = context.new_page()
+        page.goto((tmp_path / "page.html").as_uri())
+        page.set_input_files("#file", path)
+        expect(page.locator("#hand-message")).to_contain_text("1 kept and 1 dropped are taken up")
+        message = page.text_content("#hand-message")
+        assert "1 more rows are about images that are not here" in message
+        assert "1 rows are about sets that are not on this page" in message
+        assert hand_counts(page) == [58, 1, 1]
+        page.reload()
+        again = saved(page, tmp_path / "again.csv")
+        rows = [row for row in read_picked(path) if row.generator == "tiny_canny"]
+        assert [row[1:] for row in read_picked(again)] == [row[1:] for row in rows]
+        page.set_input_files("#file", again)
+        page.wait_for_function("document.getElementById('undo').disabled === false")
+        press(page, "u")
+        assert hand_counts(page) == [58, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("dataset,generator,id\n", "line 1: no column verdict"),
+        ("dataset,generator,id,verdict\nd,g,a,maybe\n", 'line 2: verdict "maybe" is none of'),
+        (
+            'dataset,generator,id,verdict\nd,g,"a\n,",keep\n\nd,g,"a\n,",drop\n',
+            'line 5: drop for "a\n,", and keep in line 2',
+        ),
+        ('dataset,generator,id,verdict\nd,g,"a"b,keep\n', "line 2: a quote"),
+        ("dataset,generator,id,verdict\nd,g,keep\n", "line 2: 3 fields, and 4 columns"),
+    ],
+)
+def test_a_file_with_mistakes_is_refused_whole_and_the_line_is_named(hand, tmp_path, text, words):
+    press(hand, "Home", "k")
+    (tmp_path / "mine.csv").write_text(text)
+    hand.set_input_files("#file", tmp_path / "mine.csv")
+    expect(hand.locator("#hand-message")).to_have_class("warning")
+    assert f"mine.csv, {words}" in hand.text_content("#hand-message")
+    assert hand_counts(hand) == [39, 1, 0]
+
+
+def test_a_browser_that_keeps_nothing_says_so(some, blank):
+    blank.add_init_script("Storage.prototype.setItem = () => { throw new Error('full') }")
+    blank.goto(some.page.as_uri())
+    blank.wait_for_selector(".tile img[src]")
+    blank.focus("#grid")
+    press(blank, "Home", "k")
+    expect(blank.locator("#hand-message")).to_contain_text("save picked.csv before you close")
+    assert hand_counts(blank) == [39, 1, 0]

@@ -7,7 +7,7 @@ import yaml
 
 from conftest import ROOT
 
-TARGETS = ["all", "generate_all", "metrics_all", "mix_all", "train_all"]
+TARGETS = ["all", "generate_all", "metrics_all", "mix_all", "export_all", "train_all"]
 
 
 def default_config() -> dict:

@@ -22,6 +22,7 @@ from cia.config.sources import with_sources
 from cia.config.studies import with_studies
 from cia.config.values import value_errors
 from cia.errors import UserError, suggest
+from cia.picking import missing_picked
 
 SCHEMA_FOLDER = Path(__file__).resolve().parents[3] / "config" / "schema"
 _RENAMED = {
@@ -108,14 +109,14 @@ def checked(config: dict) -> dict:
 
 
 def ready(config: dict, in_a_run: bool = False) -> dict:
-    """Return what `checked` does, once the local models that used entries name are there.
+    """Return what `checked` does, once the local files that used entries name are there.
 
     With the classes of datasets that have them from their source; for `in_a_run` see
     `cia.config.sources.with_sources`.
     """
     full = checked(config)
     used = used_config(full)
-    _refuse(list(missing_files(used)))
+    _refuse([*missing_files(used), *missing_picked(used)])
     return with_sources(full, used, in_a_run)
 
 

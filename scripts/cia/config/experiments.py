@@ -21,7 +21,7 @@ TABLES = (
 )
 """The tables of named settings."""
 
-_NEUTRAL = ("batch_size", "max_rejected", "store", "prune")
+_NEUTRAL = ("batch_size", "max_rejected", "store", "prune", "copy")
 """Settings that rerun nothing, so that their value now may not be the one that results had."""
 
 _SINGULAR = {table.removesuffix("s"): table for table in TABLES} | {"mix": "mixes"}
@@ -56,6 +56,24 @@ def generated_sets(config: dict) -> list[dict]:
     return list(found.values())
 
 
+def exports(config: dict) -> list[dict]:
+    """List what to export: dicts with dataset, generator, format, of a mix selection and mix, too.
+
+    Every training set of an experiment that has `exports`, and every set of its synthetic images.
+    """
+    found = {}
+    for experiment in config["experiments"]:
+        sets = [
+            {"dataset": experiment["dataset"], "generator": g} for g in experiment["generators"]
+        ]
+        keys = ("dataset", "generator", "selection", "mix")
+        mixes = [{key: arm[key] for key in keys} for arm in _arms_of(experiment, config["mixes"])]
+        for form in experiment["exports"]:
+            for entry in [*mixes, *sets]:
+                found[(*entry.values(), form)] = {**entry, "format": form}
+    return list(found.values())
+
+
 def used_config(config: dict) -> dict:
     """Return the part of the config that results depend on.
 
@@ -72,6 +90,11 @@ def used_config(config: dict) -> dict:
                 used[reference[0]].add(reference[1])
                 found.add(reference)
     settings = {key: value for key, value in config.items() if key not in _NEUTRAL}
+    # What came later and is not used is no change.
+    settings["experiments"] = [
+        {key: value for key, value in experiment.items() if value or key != "exports"}
+        for experiment in config["experiments"]
+    ]
     tables = {
         table: {name: entry for name, entry in config[table].items() if name in used[table]}
         for table in TABLES

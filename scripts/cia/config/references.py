@@ -5,10 +5,11 @@ Light on purpose: the Snakefile imports it for every dry run.
 
 from collections.abc import Iterator
 
-from cia.catalog import JUDGES, SOURCES, TRAINERS, VARIATIONS, judge_of, score_numbers
+from cia.catalog import EXPORTS, JUDGES, SOURCES, TRAINERS, VARIATIONS, judge_of, score_numbers
 from cia.config.model_names import model_for, model_task
 from cia.config.studies import RANDOM, made_entries, one_replicate, sizes
 from cia.errors import suggest
+from cia.picking import picked_files
 from cia.shares import count_of_ratio, count_of_share
 
 EXPERIMENT_KEYS = (
@@ -66,6 +67,7 @@ def reference_errors(config: dict) -> Iterator[str]:
         yield from _unjudged(config, f"experiments.{index}", experiment)
         yield from _unfit_variations(config, f"experiments.{index}.generators", experiment)
         yield from _mirrored_keypoints(config, experiment)
+        yield from _unfit_exports(config, f"experiments.{index}.exports", experiment)
 
 
 def _source_errors(key: str, dataset: dict) -> Iterator[str]:
@@ -161,6 +163,7 @@ def _study_errors(config: dict, name: str, study: dict) -> Iterator[str]:
     yield from _unfit_trainers(config, f"{key}.trainer", {**study, "trainers": [study["trainer"]]})
     everything = [study["generator"], *study["others"]]
     yield from _unfit_judges(config, f"{key}.judges", study)
+    yield from _picked_in_study(config, key, study)
     yield from _unjudged(config, key, study)
     yield from _taken(config, name, study)
     yield from _stock_too_small(config, key, study)
@@ -229,6 +232,17 @@ def _unjudged(config: dict, key: str, owner: dict) -> Iterator[str]:
                     f"{key}: selection {name!r} goes by {column!r}, which a judge of kind "
                     f"{judge_of(column)!r} gives; name such a one in `judges`"
                 )
+
+
+def _picked_in_study(config: dict, key: str, study: dict) -> Iterator[str]:
+    """A study makes image sets of its own, of draws of the real images, which no page shows."""
+    pairs = [pair["selection"] for pair in study["filtered"]]
+    for name in dict.fromkeys([*study["selections"], *pairs]):
+        if picked_files(config["selections"].get(name, {"method": "all"})):
+            yield (
+                f"{key}: selection {name!r} has verdicts by hand, and the gallery shows only the "
+                "images of `experiments`, not those of a study; use another selection"
+            )
 
 
 def _scores_of(selection: dict) -> list[str]:
@@ -311,6 +325,19 @@ def _mirrored_keypoints(config: dict, experiment: dict) -> Iterator[str]:
                 f"{key}.flip: dataset {experiment['dataset']!r} has keypoints, and nothing says "
                 "which one each becomes in a mirror image. Set `flip: 0`, or give the dataset its "
                 "`flip_idx`: [1, 0] says that the two swap"
+            )
+
+
+def _unfit_exports(config: dict, key: str, experiment: dict) -> Iterator[str]:
+    task = config["datasets"].get(experiment["dataset"], {}).get("task")
+    fits = [form for form, export in EXPORTS.items() if task in export.tasks]
+    for form in experiment["exports"]:
+        if form not in EXPORTS:
+            yield f"{key}: there is no format {form!r}{suggest(form, EXPORTS)}"
+        elif task and form not in fits:
+            yield (
+                f"{key}: format {form!r} holds {EXPORTS[form].holds}, but dataset "
+                f"{experiment['dataset']!r} is for {task}: use {' or '.join(map(repr, fits))}"
             )
 
 

@@ -163,7 +163,7 @@ def describe_set(image_set: ImageSet, pictures: Pictures) -> dict:
     them. A label is null where an image has none. Scores are float64, little-endian, base64: exact
     to the last bit, and room for NaN.
     """
-    images = image_set.manifest[["id", "image"]].merge(
+    images = image_set.manifest[["id", "image", "sha256"]].merge(
         image_set.plan.drop(columns=["width", "height"]), on="id", validate="one_to_one"
     )
     images = images.sort_values("id", ignore_index=True)
@@ -179,6 +179,7 @@ def describe_set(image_set: ImageSet, pictures: Pictures) -> dict:
         "skeleton": image_set.skeleton,
         "selections": _offered(image_set.selections),
         "id": images["id"].tolist(),
+        "sha256": images["sha256"].tolist(),
         "picture": [pictures.add(path) for path in images["image"]],
         "condition": [pictures.add(path) for path in images["condition"]],
         "source": _shared(images["source"]),

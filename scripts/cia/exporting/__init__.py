@@ -1,0 +1,1 @@
+"""Training sets and synthetic images in the formats of other programs."""
