@@ -310,8 +310,14 @@ class _Contents:
             if not name or "id" not in entry:
                 raise UserError(f"{self._path}: images[{number}] has no id or no file_name")
             images[number] = None
+            if entry.get("caption"):  # no key of COCO's own, but of our exports
+                self._keep_caption(entry["id"], entry["caption"])
             size = entry.get("width"), entry.get("height")
             yield entry["id"], (str(name), size if all(map(_is_side, size)) else None)
+
+    def _keep_caption(self, image: Any, caption: Any) -> None:
+        """Keep a picture's first caption."""
+        self._captions.setdefault(image, " ".join(str(caption).split()))
 
     def _take(self, entry: dict) -> dict | None:
         """Pack an annotation; of all else that the parser meets, nothing."""
@@ -323,7 +329,7 @@ class _Contents:
             return None
         if "caption" in entry and "category_id" not in entry:
             self._captioned = True
-            self._captions.setdefault(image, " ".join(str(entry["caption"]).split()))
+            self._keep_caption(image, entry["caption"])
             return None
         if "segments_info" in entry:
             raise UserError(f"{self._path}: panoptic annotations; take the file of instances")
