@@ -326,3 +326,71 @@ def test_a_broken_file_is_named_with_what_is_wrong(tmp_path, content, words):
 def test_a_folder_without_annotation_files_says_what_it_may_hold(tmp_path):
     with pytest.raises(UserError, match=r"train/_annotations\.coco\.json"):
         describe(source("coco", str(tmp_path)), "detection")
+
+
+def test_a_missing_picture_is_not_taken_for_one_of_its_name_in_another_folder(tmp_path):
+    for name in ("1.png", "a/1.png", "c/2.png"):
+        picture(tmp_path / name)
+    images = {1: "1.png", 2: "gone/1.png", 3: "a\\1.png", 4: "D:\\photos\\c\\2.png"}
+    annotations = [box(image, 3, [image, image, 5, 5]) for image in images]
+    pictures, refused, _ = read(
+        source("coco", str(write(tmp_path / "a.json", images, annotations))), "detection"
+    )
+    assert set(pictures) == {"1.png", "gone/1.png", "a/1.png", "c/2.png"}
+    assert all(len(picture.label.splitlines()) == 1 for picture in pictures.values())
+    assert not refused
+    images = {1: "x/1.png", 2: "y/1.png"}
+    pictures, _, _ = read(
+        source("coco", str(write(tmp_path / "a.json", images, annotations[:2]))), "detection"
+    )
+    assert set(pictures) == {"x/1.png", "y/1.png"}
+
+
+def test_annotations_of_classes_that_are_left_out_may_lack_what_the_task_needs(photos, tmp_path):
+    annotations = [
+        box(1, 3, [1, 1, 9, 9], segmentation=[SQUARE]),
+        box(1, 7, [1, 1, 9, 9], segmentation=[]),
+    ]
+    settings = source(
+        "coco", str(write(tmp_path / "a.json", {1: NAMES[0]}, annotations)), images=str(photos)
+    )
+    pictures, _, wanted = read(settings, "segmentation", ["cat"])
+    assert pictures[NAMES[0]].label and wanted.dropped == {"dog": 1}
+    pictures, _, _ = read(settings, "segmentation", ["cat", "dog"])
+    assert pictures[NAMES[0]].problem == "annotation 1: it has no segmentation"
+
+
+def test_ids_that_are_words_here_and_numbers_there_are_the_same(photos, tmp_path):
+    annotations = [box("1", "3", [1, 1, 9, 9])]
+    path = write(tmp_path / "a.json", {1: NAMES[0]}, annotations)
+    pictures, refused, wanted = read(source("coco", str(path), images=str(photos)), "detection")
+    assert pictures[NAMES[0]].label and not wanted.dropped
+    assert [one for one in refused if "does not list it" not in one.reason] == []
+
+
+def test_of_two_pictures_with_one_id_the_second_is_refused(photos, tmp_path):
+    path = write(tmp_path / "a.json", {1: NAMES[0], 2: NAMES[1]}, [box(1, 3, [1, 1, 9, 9])])
+    path.write_text(path.read_text().replace('"id": 2', '"id": 1', 1))
+    pictures, refused, _ = read(source("coco", str(path), images=str(photos)), "detection")
+    assert set(pictures) == {NAMES[0]}
+    (one,) = [one for one in refused if one.unusable]
+    assert Path(one.file).name == NAMES[1] and "its id 1 to" in one.reason
+
+
+def test_coordinates_that_are_no_numbers_or_far_out_of_the_picture_stop_nothing(photos, tmp_path):
+    images = dict(enumerate(NAMES[:3]))
+    far = [[10, 10, 1e7, 10, 30, 1e7], SQUARE]
+    annotations = [
+        box(0, 3, [1, 1, 9, 9], segmentation=[[float("nan"), 1, 9, 1, 9, 9], SQUARE]),
+        box(1, 3, [1, 1, 9, 9], segmentation=far),
+        box(2, 3, [1, 1, 9, 9], segmentation=[SQUARE]),
+    ]
+    settings = source(
+        "coco", str(write(tmp_path / "a.json", images, annotations)), images=str(photos)
+    )
+    pictures, _, _ = read(settings, "segmentation")
+    first, second, third = (pictures[name] for name in images.values())
+    assert first.problem == "annotation 0: a coordinate is no finite number"
+    with pytest.raises(ValueError, match="not normalized"):
+        LineReader(False).read([float(word) for word in second.label.split()[1:]])
+    assert third.label
