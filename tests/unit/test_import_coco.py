@@ -165,6 +165,24 @@ def test_keypoints_keep_their_visibility_and_say_shape_names_and_skeleton(photos
     np.testing.assert_allclose(row[:5], [0, 24 / 64, 18 / 48, 0.5, 0.5])
     expected = [10 / 64, 12 / 48, 2, 0.5, 0.5, 1, 0, 0, 0]
     np.testing.assert_allclose(row[5:], expected, atol=1e-6)
+    found, _, _ = read(settings, "pose", kpt_shape=[3, 2])
+    row = numbers(found[NAMES[0]].label)[0]
+    np.testing.assert_allclose(row[5:], [10 / 64, 12 / 48, 0.5, 0.5, 0, 0], atol=1e-6)
+
+
+def test_a_keypoint_out_by_a_hair_is_cut_and_one_without_visibility_is_nowhere(photos, tmp_path):
+    person = {"id": 1, "name": "person", "keypoints": ["nose", "hand", "foot"]}
+    points = [65, 12, 2, 32, 24, 0, 32, 24, 1]
+    path = write(
+        tmp_path / "pose.json",
+        {1: NAMES[0]},
+        [box(1, 1, [8, 6, 32, 24], keypoints=points)],
+        [person],
+    )
+    found, _, wanted = read(source("coco", str(path), images=str(photos)), "pose", kpt_shape=[3, 3])
+    row = numbers(found[NAMES[0]].label)[0]
+    np.testing.assert_allclose(row[5:], [1, 0.25, 2, 0, 0, 0, 0.5, 0.5, 1], atol=1e-6)
+    assert wanted.notes == {CUT: 1}
 
 
 def test_captions_come_from_a_file_of_their_own(photos, tmp_path):

@@ -23,7 +23,7 @@ or pixels where these are more."""
 _SAME_SHAPE = 0.01
 """Relative difference of two aspects that may come from rounding to whole pixels."""
 
-CUT = "boxes stuck out of their picture by a hair and were cut at its edge"
+CUT = "objects stuck out of their picture by a hair and were cut at its edge"
 TURNED = "pictures had labels in their stored pixels, which EXIF turns: the labels were turned, too"
 
 

@@ -45,8 +45,14 @@ def _pose_line(
     box = cut_box(frame.box(*corners), frame, wanted)
     points = np.array(keypoints, dtype=np.float64).reshape(-1, 3)
     points[:, :2] = frame.points(points[:, :2])
-    points[points[:, 2] == 0] = 0  # turned or not, one that is not labeled is nowhere
-    return object_line(Object(str(index), box, keypoints=points), "pose")
+    labeled = points[:, 2] > 0
+    if labeled.any():
+        points[labeled, :2] = cut_points(points[labeled, :2], frame, wanted)
+    points[~labeled] = 0  # turned or not, one that is not labeled is nowhere
+    numbers = (
+        wanted.kpt_shape[1] if wanted.kpt_shape else 3
+    )  # x and y alone, if the dataset says so
+    return object_line(Object(str(index), box, keypoints=points[:, :numbers]), "pose")
 
 
 def _ring(mask: list[array] | Mapping, frame: Frame, wanted: Wanted) -> np.ndarray:
