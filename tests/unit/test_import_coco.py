@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 
 from cia.catalog import SOURCES, code
 from cia.errors import UserError
-from cia.importing.coco import CROWD
+from cia.importing.coco import CAPTIONS, CROWD
 from cia.importing.frames import CUT
 from cia.importing.shapes import UNITED
 from cia.labels.lines import LineReader
@@ -188,9 +188,11 @@ def test_a_keypoint_out_by_a_hair_is_cut_and_one_without_visibility_is_nowhere(p
 def test_captions_come_from_a_file_of_their_own(photos, tmp_path):
     objects = write(tmp_path / "instances.json", {1: NAMES[0]}, [box(1, 3, [1, 1, 9, 9])])
     caption = {"image_id": 5, "caption": "a cat\n on a mat "}
-    captions = write(tmp_path / "captions.json", {5: NAMES[0], 6: NAMES[1]}, [caption], [])
+    second = {"image_id": 5, "caption": "another cat"}
+    captions = write(tmp_path / "captions.json", {5: NAMES[0], 6: NAMES[1]}, [caption, second], [])
     settings = source("coco", [str(objects), str(captions)], images=str(photos))
-    found, _, _ = read(settings, "detection")
+    found, _, wanted = read(settings, "detection")
+    assert wanted.notes == {CAPTIONS: 1}
     assert found[NAMES[0]].caption == "a cat on a mat" and found[NAMES[0]].label
     assert found[NAMES[1]].label is None
     assert found[NAMES[1]].problem == "its annotations are captions alone"

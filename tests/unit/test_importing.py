@@ -11,6 +11,7 @@ import label
 import scan
 from cia.errors import UserError
 from cia.files import tree_fingerprint, write_text
+from cia.importing.importing import UNGROUPED
 from cia.tables import read_table, write_table
 from datasets_elsewhere import NAMES, imported, link_targets, picture, rows, source
 
@@ -269,3 +270,9 @@ def test_a_picture_keeps_id_and_split_when_the_folders_above_its_name_change(fol
     assert sorted(places().values()) == sorted(
         [*before.values(), next(place for file, place in places().items() if "/b/" in file)]
     )
+
+
+def test_pictures_without_a_group_are_counted(folder, pets):
+    assert make(folder, pets)["notes"] == {}
+    summary = make(folder, pets, split=SHARES | {"group": "^dog/([0-4])"})
+    assert summary["notes"] == {UNGROUPED: 15}

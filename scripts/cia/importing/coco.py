@@ -40,6 +40,7 @@ ROBOFLOW = "_annotations.coco.json"
 """What Roboflow calls the file in each split's folder, beside its pictures."""
 
 CROWD = "crowd regions (iscrowd: 1) were left out"
+CAPTIONS = "captions were left out: of several of a picture, the first counts"
 
 _PREFIXES = {"pose": "person_keypoints_"}
 """How COCO's own files begin by task, less `instances_`."""
@@ -331,7 +332,10 @@ class _Contents:
             return None
         if "caption" in entry and "category_id" not in entry:
             self._captioned = True
-            self._captions.setdefault(image, " ".join(str(entry["caption"]).split()))
+            if image in self._captions:
+                self._wanted.notes[CAPTIONS] += 1
+            else:
+                self._captions[image] = " ".join(str(entry["caption"]).split())
             return None
         if "segments_info" in entry:
             raise UserError(f"{self._path}: panoptic annotations; take the file of instances")

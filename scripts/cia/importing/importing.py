@@ -35,6 +35,8 @@ KNOWN = "known.json"
 
 KINDS = ("images", "labels", "captions")
 
+UNGROUPED = "pictures have no group (split.group), so each is split by itself"
+
 _LONGEST = 200
 """Bytes of an id: what is made from it, and the folders' names in it, need some of the 255."""
 
@@ -221,7 +223,10 @@ def _read(source: Mapping, wanted: Wanted) -> tuple[list[Picture], list[Refused]
     if not pictures:
         first = "".join(f"\n  {printable(one.file)}: {one.reason}" for one in refused[:5])
         raise UserError(f"{source['path']}: no picture that can be used{first}")
-    return _grouped(_with_distinct_names(pictures), wanted.group), refused
+    pictures = _grouped(_with_distinct_names(pictures), wanted.group)
+    if alone := sum(not picture.group for picture in pictures if wanted.group):
+        wanted.notes[UNGROUPED] += alone
+    return pictures, refused
 
 
 def _unfit(name: str) -> str:
