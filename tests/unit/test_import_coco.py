@@ -280,7 +280,8 @@ def test_a_box_out_by_a_hair_is_cut_and_one_far_out_stays_for_the_check_of_label
 @pytest.mark.parametrize(
     "annotation, reason",
     [
-        (box(1, 3, [1, 2, 3]), "annotation 0: not enough values"),
+        (box(1, 3, [1, 2, 3]), "annotation 0: its bbox is [1, 2, 3], and not four numbers"),
+        (box(1, 3, [], segmentation=SQUARE), "its segmentation is no list of polygons"),
         (box(1, 3, [1, 2, "x", 3]), "annotation 0: could not convert"),
         ({"image_id": 1, "bbox": [1, 2, 3, 4]}, "annotation 0: it has no category_id"),
         (box(1, 3, [], segmentation=[]), "it has no segmentation and no bbox"),
@@ -394,7 +395,7 @@ def test_of_two_pictures_with_one_id_the_second_is_refused(photos, tmp_path):
     pictures, refused, _ = read(source("coco", str(path), images=str(photos)), "detection")
     assert set(pictures) == {NAMES[0]}
     (one,) = [one for one in refused if one.unusable]
-    assert Path(one.file).name == NAMES[1] and "its id 1 to" in one.reason
+    assert Path(one.file).name == NAMES[1] and "has id 1 for" in one.reason
 
 
 def test_coordinates_that_are_no_numbers_or_far_out_of_the_picture_stop_nothing(photos, tmp_path):

@@ -215,6 +215,7 @@ def test_a_split_without_any_label_file_is_an_error_and_labels_of_no_picture_are
     (tmp_path / "data.yaml").write_text("train: train/images\nval: val/images\nnames: [cat]\n")
     settings = source("yolo", str(tmp_path / "data.yaml"))
     (tmp_path / "train/images/1.png").unlink()
+    (tmp_path / "train/labels/classes.txt").write_text("cat\n")
     _, refused, _ = read(settings, "detection")
     assert [one.file for one in refused] == [str(tmp_path / "train/labels/1.txt")]
     (tmp_path / "val/labels").rename(tmp_path / "val/annotations")

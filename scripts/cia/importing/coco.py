@@ -440,6 +440,8 @@ def _is_side(value: Any) -> bool:
 
 
 def _corners(box: Sequence[float]) -> tuple[float, float, float, float]:
+    if not isinstance(box, Sequence) or isinstance(box, str) or len(box) != 4:
+        raise ValueError(f"its bbox is {box!r}, and not four numbers: x, y, width, height")
     left, top, width, height = _finite([float(number) for number in box])
     return left, top, left + width, top + height
 
@@ -449,6 +451,8 @@ def _mask(entry: Mapping) -> list[array] | dict:
     shape = entry.get("segmentation")
     if isinstance(shape, Mapping):
         return {"counts": shape["counts"], "size": shape["size"]}
+    if shape and not all(isinstance(ring, list) for ring in shape):
+        raise ValueError("its segmentation is no list of polygons, [[x1, y1, x2, y2, ...], ...]")
     rings = [_finite(array("d", ring)) for ring in shape or ()]
     if not rings:
         raise ValueError("it has no segmentation" + " and no bbox" * (not entry.get("bbox")))

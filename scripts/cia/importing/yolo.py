@@ -190,9 +190,10 @@ def _orphans(pictures: Iterable[str]) -> Iterator[Refused]:
     expected = {_label_path(picture) for picture in pictures}
     folders = {os.path.dirname(path) for path in expected}
     for folder in sorted(folders - {os.path.dirname(picture) for picture in pictures}):
+        names = f"{folder}/classes.txt"  # of labelImg
         for name in list_files(folder) if os.path.isdir(folder) else ():
             path = f"{folder}/{name}"
-            if name.endswith(".txt") and "/" not in name and path not in expected:
+            if name.endswith(".txt") and "/" not in name and path not in expected and path != names:
                 yield Refused(path, "labels of a picture that is not there, or not listed")
 
 
