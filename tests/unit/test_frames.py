@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cia.images import IMAGE_SUFFIXES, check_header, load_image
-from cia.importing.frames import TURNED, frame_of
+from cia.importing.frames import EITHER, TURNED, frame_of
 from cia.importing.pictures import SUFFIXES, Wanted
 from datasets_elsewhere import corners, numbers, picture, read, source
 
@@ -72,7 +72,9 @@ def test_a_coco_file_with_the_stored_size_has_its_boxes_turned(turned):
 
 def test_a_mirrored_picture_s_labels_are_of_what_a_viewer_shows(tmp_path):
     path = picture(tmp_path / "mirrored.jpg", orientation=2)
-    frame = frame_of(str(path), (64, 48), Wanted("detection", {}))
+    wanted = Wanted("detection", {})
+    frame = frame_of(str(path), (64, 48), wanted)
+    assert wanted.notes == {EITHER: 1}
     assert frame.box(0, 0, 32, 48) == (0, 0, 0.5, 1)
 
 

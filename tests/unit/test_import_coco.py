@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 
 from cia.catalog import SOURCES, code
 from cia.errors import UserError
-from cia.importing.coco import CROWD
+from cia.importing.coco import CAPTIONS, CROWD
 from cia.importing.frames import CUT
 from cia.importing.shapes import UNITED
 from cia.labels.lines import LineReader
@@ -165,14 +165,34 @@ def test_keypoints_keep_their_visibility_and_say_shape_names_and_skeleton(photos
     np.testing.assert_allclose(row[:5], [0, 24 / 64, 18 / 48, 0.5, 0.5])
     expected = [10 / 64, 12 / 48, 2, 0.5, 0.5, 1, 0, 0, 0]
     np.testing.assert_allclose(row[5:], expected, atol=1e-6)
+    found, _, _ = read(settings, "pose", kpt_shape=[3, 2])
+    row = numbers(found[NAMES[0]].label)[0]
+    np.testing.assert_allclose(row[5:], [10 / 64, 12 / 48, 0.5, 0.5, 0, 0], atol=1e-6)
+
+
+def test_a_keypoint_out_by_a_hair_is_cut_and_one_without_visibility_is_nowhere(photos, tmp_path):
+    person = {"id": 1, "name": "person", "keypoints": ["nose", "hand", "foot"]}
+    points = [65, 12, 2, 32, 24, 0, 32, 24, 1]
+    path = write(
+        tmp_path / "pose.json",
+        {1: NAMES[0]},
+        [box(1, 1, [8, 6, 32, 24], keypoints=points)],
+        [person],
+    )
+    found, _, wanted = read(source("coco", str(path), images=str(photos)), "pose", kpt_shape=[3, 3])
+    row = numbers(found[NAMES[0]].label)[0]
+    np.testing.assert_allclose(row[5:], [1, 0.25, 2, 0, 0, 0, 0.5, 0.5, 1], atol=1e-6)
+    assert wanted.notes == {CUT: 1}
 
 
 def test_captions_come_from_a_file_of_their_own(photos, tmp_path):
     objects = write(tmp_path / "instances.json", {1: NAMES[0]}, [box(1, 3, [1, 1, 9, 9])])
     caption = {"image_id": 5, "caption": "a cat\n on a mat "}
-    captions = write(tmp_path / "captions.json", {5: NAMES[0], 6: NAMES[1]}, [caption], [])
+    second = {"image_id": 5, "caption": "another cat"}
+    captions = write(tmp_path / "captions.json", {5: NAMES[0], 6: NAMES[1]}, [caption, second], [])
     settings = source("coco", [str(objects), str(captions)], images=str(photos))
-    found, _, _ = read(settings, "detection")
+    found, _, wanted = read(settings, "detection")
+    assert wanted.notes == {CAPTIONS: 1}
     assert found[NAMES[0]].caption == "a cat on a mat" and found[NAMES[0]].label
     assert found[NAMES[1]].label is None
     assert found[NAMES[1]].problem == "its annotations are captions alone"
@@ -260,7 +280,8 @@ def test_a_box_out_by_a_hair_is_cut_and_one_far_out_stays_for_the_check_of_label
 @pytest.mark.parametrize(
     "annotation, reason",
     [
-        (box(1, 3, [1, 2, 3]), "annotation 0: not enough values"),
+        (box(1, 3, [1, 2, 3]), "annotation 0: its bbox is [1, 2, 3], and not four numbers"),
+        (box(1, 3, [], segmentation=SQUARE), "its segmentation is no list of polygons"),
         (box(1, 3, [1, 2, "x", 3]), "annotation 0: could not convert"),
         ({"image_id": 1, "bbox": [1, 2, 3, 4]}, "annotation 0: it has no category_id"),
         (box(1, 3, [], segmentation=[]), "it has no segmentation and no bbox"),
@@ -326,3 +347,71 @@ def test_a_broken_file_is_named_with_what_is_wrong(tmp_path, content, words):
 def test_a_folder_without_annotation_files_says_what_it_may_hold(tmp_path):
     with pytest.raises(UserError, match=r"train/_annotations\.coco\.json"):
         describe(source("coco", str(tmp_path)), "detection")
+
+
+def test_a_missing_picture_is_not_taken_for_one_of_its_name_in_another_folder(tmp_path):
+    for name in ("1.png", "a/1.png", "c/2.png"):
+        picture(tmp_path / name)
+    images = {1: "1.png", 2: "gone/1.png", 3: "a\\1.png", 4: "D:\\photos\\c\\2.png"}
+    annotations = [box(image, 3, [image, image, 5, 5]) for image in images]
+    pictures, refused, _ = read(
+        source("coco", str(write(tmp_path / "a.json", images, annotations))), "detection"
+    )
+    assert set(pictures) == {"1.png", "gone/1.png", "a/1.png", "c/2.png"}
+    assert all(len(picture.label.splitlines()) == 1 for picture in pictures.values())
+    assert not refused
+    images = {1: "x/1.png", 2: "y/1.png"}
+    pictures, _, _ = read(
+        source("coco", str(write(tmp_path / "a.json", images, annotations[:2]))), "detection"
+    )
+    assert set(pictures) == {"x/1.png", "y/1.png"}
+
+
+def test_annotations_of_classes_that_are_left_out_may_lack_what_the_task_needs(photos, tmp_path):
+    annotations = [
+        box(1, 3, [1, 1, 9, 9], segmentation=[SQUARE]),
+        box(1, 7, [1, 1, 9, 9], segmentation=[]),
+    ]
+    settings = source(
+        "coco", str(write(tmp_path / "a.json", {1: NAMES[0]}, annotations)), images=str(photos)
+    )
+    pictures, _, wanted = read(settings, "segmentation", ["cat"])
+    assert pictures[NAMES[0]].label and wanted.dropped == {"dog": 1}
+    pictures, _, _ = read(settings, "segmentation", ["cat", "dog"])
+    assert pictures[NAMES[0]].problem == "annotation 1: it has no segmentation"
+
+
+def test_ids_that_are_words_here_and_numbers_there_are_the_same(photos, tmp_path):
+    annotations = [box("1", "3", [1, 1, 9, 9])]
+    path = write(tmp_path / "a.json", {1: NAMES[0]}, annotations)
+    pictures, refused, wanted = read(source("coco", str(path), images=str(photos)), "detection")
+    assert pictures[NAMES[0]].label and not wanted.dropped
+    assert [one for one in refused if "does not list it" not in one.reason] == []
+
+
+def test_of_two_pictures_with_one_id_the_second_is_refused(photos, tmp_path):
+    path = write(tmp_path / "a.json", {1: NAMES[0], 2: NAMES[1]}, [box(1, 3, [1, 1, 9, 9])])
+    path.write_text(path.read_text().replace('"id": 2', '"id": 1', 1))
+    pictures, refused, _ = read(source("coco", str(path), images=str(photos)), "detection")
+    assert set(pictures) == {NAMES[0]}
+    (one,) = [one for one in refused if one.unusable]
+    assert Path(one.file).name == NAMES[1] and "has id 1 for" in one.reason
+
+
+def test_coordinates_that_are_no_numbers_or_far_out_of_the_picture_stop_nothing(photos, tmp_path):
+    images = dict(enumerate(NAMES[:3]))
+    far = [[10, 10, 1e7, 10, 30, 1e7], SQUARE]
+    annotations = [
+        box(0, 3, [1, 1, 9, 9], segmentation=[[float("nan"), 1, 9, 1, 9, 9], SQUARE]),
+        box(1, 3, [1, 1, 9, 9], segmentation=far),
+        box(2, 3, [1, 1, 9, 9], segmentation=[SQUARE]),
+    ]
+    settings = source(
+        "coco", str(write(tmp_path / "a.json", images, annotations)), images=str(photos)
+    )
+    pictures, _, _ = read(settings, "segmentation")
+    first, second, third = (pictures[name] for name in images.values())
+    assert first.problem == "annotation 0: a coordinate is no finite number"
+    with pytest.raises(ValueError, match="not normalized"):
+        LineReader(False).read([float(word) for word in second.label.split()[1:]])
+    assert third.label

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import unicodedata
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -251,3 +252,23 @@ def test_a_folder_that_is_no_dataset_is_named(library, tmp_path):
     (tmp_path / "notes.bin").write_text("x")
     with pytest.raises(UserError, match="load_dataset can't read this folder"):
         describe(source("huggingface", str(tmp_path)), "classification")
+
+
+def test_classes_of_a_mac_are_found_by_their_usual_letters(tmp_path):
+    folder = unicodedata.normalize("NFD", "Käse")
+    picture(tmp_path / folder / "1.png")
+    pictures, _, _ = read(source("imagefolder", str(tmp_path)), "classification", ["Käse"])
+    assert [one.label for one in pictures.values()] == ["0"]
+
+
+def test_names_of_a_table_without_suffix_are_found_and_no_picture_gets_another_one_s_rows(tmp_path):
+    picture(tmp_path / "pics/a.png")
+    picture(tmp_path / "pics/b.JPG")
+    path = tmp_path / "t.csv"
+    path.write_text("image,label\na,cat\nb,dog\n")
+    settings = source("csv", str(path), images=str(tmp_path / "pics"))
+    pictures, refused, _ = read(settings, "classification")
+    assert set(pictures) == {"a.png", "b.JPG"} and not refused
+    path.write_text("image,label\na.png,cat\ngone/a.png,dog\n")
+    pictures, _, _ = read(settings, "classification")
+    assert {name: one.label for name, one in pictures.items()} == {"a.png": "0", "gone/a.png": "1"}

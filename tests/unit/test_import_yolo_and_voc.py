@@ -203,3 +203,60 @@ def test_a_size_of_0_is_measured_and_voc_holds_no_masks(tmp_path):
     assert numbers(found["a.jpg"].label)[0, 1:].tolist() == [0.25, 0.5, 0.5, 1]
     with pytest.raises(UserError, match="nothing for segmentation"):
         read(source("voc", str(tmp_path)), "segmentation")
+
+
+def test_a_split_without_any_label_file_is_an_error_and_labels_of_no_picture_are_refused(tmp_path):
+    for split in ("train", "val"):
+        for number in range(2):
+            picture(tmp_path / split / "images" / f"{number}.png")
+            label = tmp_path / split / "labels" / f"{number}.txt"
+            label.parent.mkdir(exist_ok=True)
+            label.write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "data.yaml").write_text("train: train/images\nval: val/images\nnames: [cat]\n")
+    settings = source("yolo", str(tmp_path / "data.yaml"))
+    (tmp_path / "train/images/1.png").unlink()
+    (tmp_path / "train/labels/classes.txt").write_text("cat\n")
+    _, refused, _ = read(settings, "detection")
+    assert [one.file for one in refused] == [str(tmp_path / "train/labels/1.txt")]
+    (tmp_path / "val/labels").rename(tmp_path / "val/annotations")
+    with pytest.raises(UserError, match="none of the 2 pictures of val .*/val/labels/0.txt"):
+        read(settings, "detection")
+    (tmp_path / "val/labels").mkdir()
+    (tmp_path / "val/labels/0.txt").write_text("")
+    pictures, _, _ = read(settings, "detection")
+    assert pictures["1.png"].label == ""
+
+
+def test_lists_of_one_folder_leave_no_label_over_and_a_missing_picture_changes_no_name(tmp_path):
+    for name in "ab":
+        picture(tmp_path / "images" / f"{name}.png")
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        (tmp_path / "labels" / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "train.txt").write_text("images/a.png\n/elsewhere/images/c.png\n")
+    (tmp_path / "val.txt").write_text("images/b.png\n")
+    (tmp_path / "data.yaml").write_text("train: train.txt\nval: val.txt\nnames: [cat]\n")
+    pictures, refused, _ = read(source("yolo", str(tmp_path)), "detection")
+    assert set(pictures) == {"a.png", "b.png", "c.png"} and not refused
+
+
+def test_pictures_of_one_name_in_two_folders_have_the_xml_files_of_theirs(tmp_path):
+    for folder, name in (("x", "cat"), ("y", "dog")):
+        picture(tmp_path / "JPEGImages" / folder / "a.jpg")
+        path = tmp_path / "Annotations" / folder / "a.xml"
+        path.parent.mkdir(parents=True)
+        path.write_text(
+            f"<annotation><filename>a.jpg</filename><object><name>{name}</name><bndbox><xmin>1</xmin>"
+            "<ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"
+        )
+    settings = source("voc", str(tmp_path))
+    pictures, refused, _ = read(settings, "detection")
+    assert {name: one.label[0] for name, one in pictures.items()} == {
+        "x/a.jpg": "0",
+        "y/a.jpg": "1",
+    }
+    assert not refused
+    (tmp_path / "Annotations/x/a.xml").rename(tmp_path / "Annotations/a.xml")
+    pictures, refused, _ = read(settings, "detection")
+    assert set(pictures) == {"y/a.jpg"}
+    assert any("give them different names" in one.reason and one.unusable for one in refused)
+    assert any(one.file.endswith("JPEGImages/x/a.jpg") for one in refused)

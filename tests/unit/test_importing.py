@@ -11,6 +11,7 @@ import label
 import scan
 from cia.errors import UserError
 from cia.files import tree_fingerprint, write_text
+from cia.importing.importing import UNGROUPED
 from cia.tables import read_table, write_table
 from datasets_elsewhere import NAMES, imported, link_targets, picture, rows, source
 
@@ -239,3 +240,39 @@ def test_a_table_of_refusals_keeps_its_rows(tmp_path):
     row = {"id": "", "file": "=1+1.png", "reason": "why", "unusable": 1}
     write_table(tmp_path / "refused.csv", [row], "refused")
     assert read_table(tmp_path / "refused.csv", "refused").to_dict("records") == [row]
+
+
+def test_a_picture_keeps_id_and_split_when_the_folders_above_its_name_change(folder, tmp_path):
+    source_folder = tmp_path / "yolo"
+    for number in range(8):
+        path = picture(source_folder / "a/images" / f"{number}.png")
+        write_text(source_folder / "a/labels" / f"{path.stem}.txt", "0 0.5 0.5 0.2 0.2\n")
+    write_text(source_folder / "data.yaml", "train: [a/images]\nnames: [cat]\n")
+    settings = source("yolo", str(source_folder))
+
+    def places() -> dict[str, tuple[str, str]]:
+        return {
+            row.file: (split, row.id)
+            for split in SHARES
+            for row in read_table(folder / split / "imported.csv", "imported").itertuples()
+        }
+
+    imported(folder, settings, "detection", split=SHARES)
+    before = places()
+    assert sorted(id_ for _, id_ in before.values()) == list("01234567")
+    picture(source_folder / "b/images/0.png")
+    write_text(source_folder / "b/labels/0.txt", "0 0.5 0.5 0.2 0.2\n")
+    write_text(source_folder / "data.yaml", "train: [a/images, b/images]\nnames: [cat]\n")
+    imported(folder, settings, "detection", split=SHARES)
+    assert before.items() <= places().items() and len(places()) == 9
+    moved = source_folder.rename(tmp_path / "moved")
+    imported(folder, source("yolo", str(moved)), "detection", split=SHARES)
+    assert sorted(places().values()) == sorted(
+        [*before.values(), next(place for file, place in places().items() if "/b/" in file)]
+    )
+
+
+def test_pictures_without_a_group_are_counted(folder, pets):
+    assert make(folder, pets)["notes"] == {}
+    summary = make(folder, pets, split=SHARES | {"group": "^dog/([0-4])"})
+    assert summary["notes"] == {UNGROUPED: 15}

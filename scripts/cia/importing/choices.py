@@ -4,6 +4,7 @@ Light on purpose: the Snakefile imports it for every dry run.
 """
 
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from cia.errors import UserError, suggest
@@ -45,7 +46,14 @@ def choose_classes(
                 )
             return {name: [number] for name, number in zip(chosen, names, strict=True)}
         chosen = {name: [name] for name in chosen}
-    full = {new: [old] if isinstance(old, str) else old for new, old in chosen.items()}
+    forms = {unicodedata.normalize("NFC", name): name for name in names or ()}
+    full = {
+        new: [
+            forms.get(unicodedata.normalize("NFC", name), name)  # folders of a Mac are in NFD
+            for name in ([old] if isinstance(old, str) else old)
+        ]
+        for new, old in chosen.items()
+    }
     every = [name for old in full.values() for name in old]
     for name in every:
         if names is not None and name not in names:

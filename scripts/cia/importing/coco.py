@@ -5,6 +5,7 @@ is packed as soon as the parser has it, and its dict is dropped.
 """
 
 import json
+import math
 import mmap
 import os
 import re
@@ -24,6 +25,7 @@ from cia.importing.pictures import (
     Refused,
     Wanted,
     find_file,
+    find_files,
     name_within,
     one_class,
     ordered,
@@ -38,6 +40,7 @@ ROBOFLOW = "_annotations.coco.json"
 """What Roboflow calls the file in each split's folder, beside its pictures."""
 
 CROWD = "crowd regions (iscrowd: 1) were left out"
+CAPTIONS = "captions were left out: of several of a picture, the first counts"
 
 _PREFIXES = {"pose": "person_keypoints_"}
 """How COCO's own files begin by task, less `instances_`."""
@@ -173,6 +176,9 @@ def _images(settings: Mapping, path: Path, split: str, names: Sequence[str]) -> 
     for root in roots:
         if any((root / name).exists() for name in names[:_FIRST]):
             return root
+    for root in roots:
+        if any(os.path.exists(find_file(name, root)) for name in names[:_FIRST]):
+            return root
     if settings.get("images"):  # links to what is missing say so, picture by picture
         return roots[0]
     raise UserError(
@@ -290,40 +296,46 @@ class _Contents:
 
     def __init__(self, path: Path, wanted: Wanted):
         self._wanted, self._path = wanted, path
-        self._numbers: dict[Any, int] = {}  # category id -> place, for arrays of numbers
-        self._boxes: dict[Any, array] = defaultdict(lambda: array("d"))
-        self._shapes: dict[Any, list] = defaultdict(list)
-        self._captions: dict[Any, str] = {}
-        self._problems: dict[Any, str] = {}
+        self._numbers: dict[str, int] = {}  # category id -> place, for arrays of numbers
+        self._boxes: dict[str, array] = defaultdict(lambda: array("d"))
+        self._shapes: dict[str, list] = defaultdict(list)
+        self._captions: dict[str, str] = {}
+        self._problems: dict[str, list[tuple[int | None, str]]] = defaultdict(list)
         self._captioned = False
         content = _load(path, self._take)
         categories = content.get("categories") or []
-        names = {_id(entry): _name(entry) for entry in categories}
+        names = {str(_id(entry)): _name(entry) for entry in categories}
         self._names = [names.get(id_, f"category {id_}") for id_ in self._numbers]
         self._has_objects = bool(categories) or not self._captioned
-        self.images = dict(self._listed(content.pop("images")))
-        self._known = {id_ for id_ in names}
+        self.images: dict[str, tuple] = {}
+        self._same: list[tuple[str, str]] = []
+        for id_, image in self._listed(content.pop("images")):
+            if self.images.setdefault(id_, image)[0] != image[0]:
+                self._same.append((id_, image[0]))
 
-    def _listed(self, images: list) -> Iterator[tuple[Any, tuple]]:
+    def _listed(self, images: list) -> Iterator[tuple[str, tuple]]:
         for number, entry in enumerate(images):
             name = isinstance(entry, dict) and (entry.get("file_name") or _from_url(entry))
             if not name or "id" not in entry:
                 raise UserError(f"{self._path}: images[{number}] has no id or no file_name")
             images[number] = None
             if entry.get("caption"):  # no key of COCO's own, but of our exports
-                self._keep_caption(entry["id"], entry["caption"])
+                self._keep_caption(str(entry["id"]), entry["caption"])
             size = entry.get("width"), entry.get("height")
-            yield entry["id"], (str(name), size if all(map(_is_side, size)) else None)
+            yield str(entry["id"]), (str(name), size if all(map(_is_side, size)) else None)
 
-    def _keep_caption(self, image: Any, caption: Any) -> None:
-        """Keep a picture's first caption."""
-        self._captions.setdefault(image, " ".join(str(caption).split()))
+    def _keep_caption(self, image: str, caption: Any) -> None:
+        """Keep a picture's first caption, and count the others."""
+        if image in self._captions:
+            self._wanted.notes[CAPTIONS] += 1
+        else:
+            self._captions[image] = " ".join(str(caption).split())
 
     def _take(self, entry: dict) -> dict | None:
         """Pack an annotation; of all else that the parser meets, nothing."""
         if "image_id" not in entry:
             return entry
-        image = entry["image_id"]
+        image = str(entry["image_id"])  # some programs write "1" here and 1 there
         if entry.get("iscrowd"):
             self._wanted.notes[CROWD] += 1
             return None
@@ -337,11 +349,12 @@ class _Contents:
             self._pack(image, entry)
         except (TypeError, ValueError, KeyError) as error:
             number = entry.get("id", "without id")
-            self._problems.setdefault(image, f"annotation {number}: {_reason(error)}")
+            place = self._numbers.get(str(entry.get("category_id")))
+            self._problems[image].append((place, f"annotation {number}: {_reason(error)}"))
         return None
 
-    def _pack(self, image: Any, entry: dict) -> None:
-        id_ = entry["category_id"]
+    def _pack(self, image: str, entry: dict) -> None:
+        id_ = str(entry["category_id"])
         place = self._numbers.setdefault(id_, len(self._numbers))
         task = self._wanted.task
         if task == "classification":
@@ -349,7 +362,7 @@ class _Contents:
         elif task == "segmentation":
             self._shapes[image].append((place, _mask(entry)))
         elif task == "pose":
-            points = array("d", entry["keypoints"])
+            points = _finite(array("d", entry["keypoints"]))
             if self._wanted.kpt_shape and len(points) != 3 * self._wanted.kpt_shape[0]:
                 raise ValueError(f"{len(points)} numbers of keypoints")
             self._shapes[image].append((place, _corners(entry["bbox"]), points))
@@ -361,9 +374,10 @@ class _Contents:
     def pictures(self, root: Path, split: str) -> Iterator[Picture | Refused]:
         """Yield the pictures, and what annotates none of them."""
         indices = [self._wanted.classes.get(name) for name in self._names]
+        paths = find_files((file, (root,)) for file, _ in self.images.values())
         for id_, (file, size) in self.images.items():
-            path = find_file(file, root)
-            label, problem = None, self._problems.pop(id_, "")
+            path = paths[file, (root,)]
+            label, problem = None, self._problem(id_, indices)
             shapes, boxes = self._shapes.pop(id_, ()), self._boxes.pop(id_, ())
             if self._has_objects and not problem:
                 try:
@@ -375,9 +389,21 @@ class _Contents:
             caption = self._captions.get(id_, "")
             name = name_within(path, root)
             yield Picture(path, name, split, label, problem, caption)
+        for id_, file in self._same:
+            reason = (
+                f"{self._path.name} has id {id_} for {self.images[id_][0]}, too; that one counts"
+            )
+            yield Refused(find_file(file, root), reason, split, True)
         for id_ in {*self._shapes, *self._boxes, *self._problems}:
             reason = f"annotations of a picture with id {id_}, which the file does not list"
             yield Refused(str(self._path), reason, split)
+
+    def _problem(self, id_: str, indices: Sequence[int | None]) -> str:
+        """Return what is wrong with a picture's annotations, but for those of classes left out."""
+        problems = self._problems.pop(id_, ())
+        left_out = [place for place, _ in problems if place is not None and indices[place] is None]
+        self._count(left_out)
+        return next((reason for place, reason in problems if place not in left_out), "")
 
     def _label(self, path, size, indices, shapes, boxes) -> tuple[str | None, str]:
         task = self._wanted.task
@@ -420,7 +446,9 @@ def _is_side(value: Any) -> bool:
 
 
 def _corners(box: Sequence[float]) -> tuple[float, float, float, float]:
-    left, top, width, height = map(float, box)
+    if not isinstance(box, Sequence) or isinstance(box, str) or len(box) != 4:
+        raise ValueError(f"its bbox is {box!r}, and not four numbers: x, y, width, height")
+    left, top, width, height = _finite([float(number) for number in box])
     return left, top, left + width, top + height
 
 
@@ -429,12 +457,20 @@ def _mask(entry: Mapping) -> list[array] | dict:
     shape = entry.get("segmentation")
     if isinstance(shape, Mapping):
         return {"counts": shape["counts"], "size": shape["size"]}
-    rings = [array("d", ring) for ring in shape or ()]
+    if shape and not all(isinstance(ring, list) for ring in shape):
+        raise ValueError("its segmentation is no list of polygons, [[x1, y1, x2, y2, ...], ...]")
+    rings = [_finite(array("d", ring)) for ring in shape or ()]
     if not rings:
         raise ValueError("it has no segmentation" + " and no bbox" * (not entry.get("bbox")))
     if any(len(ring) < 6 or len(ring) % 2 for ring in rings):
         raise ValueError("a polygon of its segmentation has fewer than 3 points")
     return rings
+
+
+def _finite(numbers):
+    if not math.isfinite(sum(numbers)):
+        raise ValueError("a coordinate is no finite number")
+    return numbers
 
 
 def _reason(error: Exception) -> str:

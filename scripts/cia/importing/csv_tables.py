@@ -9,11 +9,13 @@ from pathlib import Path
 from cia.errors import UserError, suggest
 from cia.importing.pictures import (
     SPLITS,
+    SUFFIXES,
     Description,
     Picture,
     Refused,
     Wanted,
-    find_file,
+    find_files,
+    is_picture,
     name_within,
     one_class,
     ordered,
@@ -63,6 +65,7 @@ def read(settings: Mapping, wanted: Wanted) -> Iterator[Picture | Refused]:
     """
     if wanted.task not in ("detection", "classification"):
         raise UserError(f"format: csv has boxes and classes, and nothing for {wanted.task}")
+    rows: list[dict] = []
     pictures: dict[str, list[dict]] = defaultdict(list)
     for path, split in _files(settings):
         roots = _given(settings) or [path.parent]
@@ -75,9 +78,13 @@ def read(settings: Mapping, wanted: Wanted) -> Iterator[Picture | Refused]:
                 yield Refused(place, f"{row['image']}: {reason}", "", True)
             else:
                 row |= {"place": place, "split": split or split_named(row["split"])}
-                file = _find(row, roots)
-                row["name"] = next(filter(None, (_within(file, root) for root in roots)), "")
-                pictures[file].append(row)
+                row["wanted"], row["roots"] = _wanted(row, roots), roots
+                rows.append(row)
+    files = find_files(row["wanted"] for row in rows)
+    for row in rows:
+        file = files[row["wanted"]]
+        row["name"] = next(filter(None, (_within(file, root) for root in row["roots"])), "")
+        pictures[file].append(row)
     for file, rows in pictures.items():
         yield from _pictures(file, rows, settings, wanted)
     for root in _given(settings):
@@ -161,14 +168,19 @@ def _row(cells: list[str], places: Mapping) -> dict:
     return row | {"box": [cell(place) for place in places.get("box", ())]}
 
 
-def _find(row: Mapping, roots: list[Path]) -> str:
-    """Return a row's picture, which may be in a folder of its split."""
-    within = [f"{root}/{row['split']}{rest}" for root in roots for rest in ("", "/images")]
-    return (
-        find_file(row["image"], *roots, *within)
-        if row["split"]
-        else find_file(row["image"], *roots)
-    )
+def _wanted(row: Mapping, roots: list[Path]) -> tuple[str, tuple]:
+    """Return a row's picture, and where it may be: in a folder of its split, too.
+
+    Many tables have names without suffix.
+    """
+    name, split = row["image"], row["split"]
+    within = [f"{root}/{split}{rest}" for root in roots for rest in ("", "/images")]
+    places = (*map(str, roots), *(within if split else ()))
+    if not is_picture(name):
+        full = [name + suffix for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES))]
+        there = (one for one in full if any(os.path.lexists(f"{at}/{one}") for at in places))
+        name = next(there, name)
+    return name, places
 
 
 def _within(file: str, root: Path) -> str:

@@ -23,7 +23,11 @@ or pixels where these are more."""
 _SAME_SHAPE = 0.01
 """Relative difference of two aspects that may come from rounding to whole pixels."""
 
-CUT = "boxes stuck out of their picture by a hair and were cut at its edge"
+CUT = "objects stuck out of their picture by a hair and were cut at its edge"
+EITHER = (
+    "pictures are mirrored or turned by EXIF, and by their size their labels may be of the upright "
+    "picture or of the stored one: upright was taken; look at them"
+)
 TURNED = "pictures had labels in their stored pixels, which EXIF turns: the labels were turned, too"
 
 
@@ -99,6 +103,8 @@ def frame_of(path: str, stated: tuple[float, float] | None, wanted: Wanted) -> F
     if stated is None:
         return _upright(*upright)
     if _same_shape(stated, upright):
+        if orientation > 1 and _same_shape(stated, (width, height)):
+            wanted.notes[EITHER] += 1
         return _upright(*stated)
     if on_its_side and _same_shape(stated, (width, height)):
         wanted.notes[TURNED] += 1

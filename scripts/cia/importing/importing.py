@@ -35,6 +35,8 @@ KNOWN = "known.json"
 
 KINDS = ("images", "labels", "captions")
 
+UNGROUPED = "pictures have no group (split.group), so each is split by itself"
+
 _LONGEST = 200
 """Bytes of an id: what is made from it, and the folders' names in it, need some of the 255."""
 
@@ -70,10 +72,13 @@ class Imported(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What an earlier import gave a picture of this split ("" of none) and name in the source."""
+    """What an earlier import gave a picture, and of which split ("" of none) and file it was."""
 
+    given: str
+    name: str
     split: str
     id: str
+    path: str
 
 
 def import_dataset(
@@ -123,8 +128,9 @@ def import_dataset(
     settings = {"split": split, "seed": seed} if shares_of(split) else None
     if settings and together:
         settings["near_duplicates"] = "together"
-    before, known = _read_known(folder)
+    before, earlier = _read_known(folder)
     pictures, refused = _read(source, wanted)
+    known = _recognized(pictures, earlier)
     given = ordered({picture.split for picture in pictures} - {""})
     if together:
         pictures = _with_near_duplicates(pictures, threads)
@@ -161,14 +167,13 @@ def _require_own(folder: Path) -> None:
                 )
 
 
-def _read_known(folder: Path) -> tuple[Any, dict[tuple[str, str], _Known]]:
+def _read_known(folder: Path) -> tuple[Any, list[_Known]]:
     path = folder / KNOWN
     if not path.exists():
-        return None, {}
+        return None, []
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        rows = {(given, name): _Known(split, id_) for given, name, split, id_ in content["known"]}
-        return content["settings"], rows
+        return content["settings"], [_Known(*row) for row in content["known"]]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: damaged ({error}). It holds the pictures' splits and ids; delete it and the "
@@ -178,9 +183,31 @@ def _read_known(folder: Path) -> tuple[Any, dict[tuple[str, str], _Known]]:
 
 def _write_known(folder: Path, settings: Any, entries: list[Entry]) -> None:
     """Write it before all else: it marks the folder as one that imports may change."""
-    rows = [[entry.given, entry.picture.name, entry.picture.split, entry.id] for entry in entries]
+    rows = [
+        _Known(entry.given, entry.picture.name, entry.picture.split, entry.id, entry.picture.path)
+        for entry in entries
+    ]
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / KNOWN, json.dumps({"settings": settings, "known": rows}))
+
+
+def _recognized(pictures: list[Picture], known: list[_Known]) -> dict[tuple[str, str], _Known]:
+    """Return what is known of pictures, by the source's split and the path.
+
+    A picture is the one that was at its path, since its name changes with those beside it. Where
+    there was none, as in a source that was moved, it is the one of its name, unless that is still
+    where it was.
+    """
+    paths = {(one.given, one.path): one for one in known}
+    names = {(one.given, one.name): one for one in known}
+    there = {(picture.split, picture.path) for picture in pictures}
+    found = {key: paths[key] for key in there & paths.keys()}
+    for picture in pictures:
+        key = picture.split, picture.path
+        one = names.get((picture.split, picture.name))
+        if key not in found and one and (one.given, one.path) not in there:
+            found[key] = one
+    return found
 
 
 def _read(source: Mapping, wanted: Wanted) -> tuple[list[Picture], list[Refused]]:
@@ -196,7 +223,10 @@ def _read(source: Mapping, wanted: Wanted) -> tuple[list[Picture], list[Refused]
     if not pictures:
         first = "".join(f"\n  {printable(one.file)}: {one.reason}" for one in refused[:5])
         raise UserError(f"{source['path']}: no picture that can be used{first}")
-    return _grouped(_with_distinct_names(pictures), wanted.group), refused
+    pictures = _grouped(_with_distinct_names(pictures), wanted.group)
+    if alone := sum(not picture.group for picture in pictures if wanted.group):
+        wanted.notes[UNGROUPED] += alone
+    return pictures, refused
 
 
 def _unfit(name: str) -> str:
@@ -296,9 +326,9 @@ def _with_splits(
         if not is_free
     }
     earlier = {
-        key: known[picture.split, picture.name].split
+        key: known[picture.split, picture.path].split
         for key, picture in zip(keys, pictures, strict=True)
-        if key not in fixed and (picture.split, picture.name) in known
+        if key not in fixed and (picture.split, picture.path) in known
     }
     drawn = assign_splits(rows, shares, seed, settings["stratify"], earlier | fixed)
     return [
@@ -320,7 +350,7 @@ def _with_ids(entries: list[Entry], known: Mapping[tuple[str, str], _Known]) -> 
     ids: dict[int, str] = {}
     taken: set[str] = set()
     for number, entry in enumerate(entries):
-        found = known.get((entry.given, entry.picture.name))
+        found = known.get((entry.given, entry.picture.path))
         if found and found.id not in taken:
             ids[number] = found.id
             taken.add(found.id)

@@ -15,7 +15,7 @@ a dry run, so what is heavy is imported in functions.
 
 import os
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -231,18 +231,49 @@ def _require(path: str | Path, key: str, test, what: str) -> Path:
 def find_file(name: str, *roots: str | Path) -> str:
     """Return the absolute path of a file that a source names, in the first folder that has it.
 
-    Backslashes of Windows, and folders of another machine, are tried without, and letters with
-    accents in both of Unicode's forms (a Mac writes NFD). A file that is in none is returned as if
-    it were in the first, so that the link to it says what is missing.
+    Backslashes of Windows, and folders of another machine, one after the other, are tried without;
+    letters with accents are tried in both of Unicode's forms (a Mac writes NFD). A file that is in
+    none is returned as if it were in the first, so that the link to it says what is missing.
     """
     plain = name.replace("\\", "/")
     forms = [] if name.isascii() else [unicodedata.normalize(form, plain) for form in _FORMS]
-    for candidate in dict.fromkeys((name, plain, *forms, plain.rsplit("/", 1)[-1])):
+    parts = plain.split("/")
+    shorter = ["/".join(parts[first:]) for first in range(1, len(parts))]
+    for candidate in dict.fromkeys((name, plain, *forms, *filter(None, shorter))):
         for root in roots:
             path = os.path.normpath(os.path.join(root, candidate))
             if os.path.lexists(path):
                 return path
     return os.path.normpath(os.path.join(roots[0], plain))
+
+
+def find_files(wanted: Iterable[tuple[str, tuple]]) -> dict[tuple[str, tuple], str]:
+    """Return the path of each of many files that a source names, as `find_file` finds it.
+
+    But a file that is not there is not taken for one of the same name in another folder: of two
+    names that lead to one file, only one that says its folder does.
+
+    Parameters
+    ----------
+    wanted : iterable of tuple
+        A name, and the folders it may be in.
+    """
+    found = {pair: find_file(pair[0], *pair[1]) for pair in wanted}
+    names: dict[str, set[str]] = defaultdict(set)
+    for (name, _), path in found.items():
+        names[path].add(name)
+    for (name, roots), path in found.items():
+        if len(names[path]) > 1 and path not in (places := _places(name, roots)):
+            found[name, roots] = places[0]
+    return found
+
+
+def _places(name: str, roots: Sequence[str | Path]) -> list[str]:
+    plain = name.replace("\\", "/")
+    forms = [unicodedata.normalize(form, plain) for form in _FORMS]
+    return [
+        os.path.normpath(os.path.join(root, form)) for form in (plain, *forms) for root in roots
+    ]
 
 
 def name_within(path: str, root: str | Path) -> str:

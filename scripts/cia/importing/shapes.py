@@ -45,8 +45,14 @@ def _pose_line(
     box = cut_box(frame.box(*corners), frame, wanted)
     points = np.array(keypoints, dtype=np.float64).reshape(-1, 3)
     points[:, :2] = frame.points(points[:, :2])
-    points[points[:, 2] == 0] = 0  # turned or not, one that is not labeled is nowhere
-    return object_line(Object(str(index), box, keypoints=points), "pose")
+    labeled = points[:, 2] > 0
+    if labeled.any():
+        points[labeled, :2] = cut_points(points[labeled, :2], frame, wanted)
+    points[~labeled] = 0  # turned or not, one that is not labeled is nowhere
+    numbers = (
+        wanted.kpt_shape[1] if wanted.kpt_shape else 3
+    )  # x and y alone, if the dataset says so
+    return object_line(Object(str(index), box, keypoints=points[:, :numbers]), "pose")
 
 
 def _ring(mask: list[array] | Mapping, frame: Frame, wanted: Wanted) -> np.ndarray:
@@ -60,37 +66,39 @@ def _ring(mask: list[array] | Mapping, frame: Frame, wanted: Wanted) -> np.ndarr
             raise ValueError(f"a mask of {width} x {height} pixels for a picture of another size")
         return ring * (frame.width, frame.height)
     rings = [np.array(ring).reshape(-1, 2) for ring in mask]
-    if len(rings) > 1 and _overlap(rings):
-        wanted.notes[UNITED] += 1
-        return _union(rings)
+    if len(rings) > 1 and _near(rings) and not _far_out(rings, frame):
+        counts, corner = _cover(rings)
+        if (counts > 1).any():
+            wanted.notes[UNITED] += 1
+            return trace(counts > 0) * counts.shape[::-1] + corner
     return join_rings(rings)
 
 
-def _overlap(rings: Sequence[np.ndarray]) -> bool:
-    """Say whether parts of an object share pixels, which even-odd would cut out."""
+def _near(rings: Sequence[np.ndarray]) -> bool:
+    """Say whether parts of an object may share pixels, which even-odd would cut out."""
     boxes = np.array([[*ring.min(axis=0), *ring.max(axis=0)] for ring in rings])
     apart = (boxes[:, None, :2] >= boxes[None, :, 2:]).any(axis=2)
     near = ~(apart | apart.T)
     np.fill_diagonal(near, False)
-    if not near.any():
-        return False
-    return bool((np.sum(_rasters(rings)[0], axis=0) > 1).any())
+    return bool(near.any())
 
 
-def _union(rings: Sequence[np.ndarray]) -> np.ndarray:
-    masks, corner = _rasters(rings)
-    united = np.any(masks, axis=0)
-    ring = trace(united)
-    if ring is None:
-        raise ValueError("a mask without a pixel")
-    return ring * united.shape[::-1] + corner
+def _far_out(rings: Sequence[np.ndarray], frame: Frame) -> bool:
+    """Say whether parts leave their picture so far that rule `label` refuses them, whole or not."""
+    shares = np.concatenate(rings) / (frame.width, frame.height)
+    return bool(np.abs(shares - 0.5).max() > 1)
 
 
-def _rasters(rings: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the pixels of each ring, in a window around all of them, and the window's corner."""
-    corner = np.floor(np.min([ring.min(axis=0) for ring in rings], axis=0))
-    width, height = np.ceil(np.max([ring.max(axis=0) for ring in rings], axis=0) - corner).astype(
-        int
-    )
-    sides = max(int(width), 1), max(int(height), 1)
-    return [rasterize((ring - corner) / sides, *sides) for ring in rings], corner
+def _cover(rings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many parts hold each pixel of a window around all of them, and its corner."""
+    corners = np.array([np.floor(ring.min(axis=0)) for ring in rings], dtype=np.int64)
+    ends = np.array([np.ceil(ring.max(axis=0)) for ring in rings], dtype=np.int64)
+    ends = np.maximum(ends, corners + 1)
+    corner = corners.min(axis=0)
+    width, height = ends.max(axis=0) - corner
+    counts = np.zeros((height, width), dtype=np.uint16)
+    for ring, first, end in zip(rings, corners, ends, strict=True):
+        sides = end - first
+        (left, top), (right, bottom) = first - corner, end - corner
+        counts[top:bottom, left:right] += rasterize((ring - first) / sides, *sides)
+    return counts, corner

@@ -6,6 +6,7 @@ height. Programs that count from 0 write 0, 0, width, height: `first_pixel` says
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
@@ -70,7 +71,10 @@ def read(settings: Mapping, wanted: Wanted) -> Iterator[Picture | Refused]:
             problem = f"{path}: {error}"
         file = _picture(root, path, entry, pictures)
         if file is None:
-            yield Refused(str(path), "its picture is not there", unusable=True)
+            several = pictures.get(path.stem, [])
+            reason = f"it may be of {' or of '.join(several)}: give them different names"
+            reason = reason if several else "its picture is not there"
+            yield Refused(str(path), reason, unusable=True)
             continue
         if file in seen:
             yield Refused(str(path), f"another file has labels of {file}, too; that one counts")
@@ -83,14 +87,14 @@ def read(settings: Mapping, wanted: Wanted) -> Iterator[Picture | Refused]:
             continue  # a picture of a class that is left out, and counted
         yield Picture(file, _name(root, file), split, label, problem)
     for stem, split in listed.items():
-        file = pictures.get(stem)
+        (file,) = files if len(files := pictures.get(stem, [])) == 1 else [None]
         if file is None or file in seen:
             yield Refused(stem, f"{_SETS} lists it for {split}, but there is none", split, True)
         else:
             seen.add(file)
             problem = f"it has no file {stem}.xml, and {_SETS} lists it for {split}"
             yield Picture(file, _name(root, file), split, None, problem)
-    for file in pictures.values():
+    for file in sorted(file for files in pictures.values() for file in files):
         if file not in seen:
             yield Refused(file, "unlabeled: no .xml file has its name")
 
@@ -101,13 +105,13 @@ def _files(root: Path) -> Iterator[Path]:
             yield root / name
 
 
-def _pictures(root: Path) -> dict[str, str]:
-    """Return the pictures by name: with the folder, without, and without suffix."""
-    found: dict[str, str] = {}
+def _pictures(root: Path) -> dict[str, list[str]]:
+    """Return the pictures by name, without folder and suffix."""
+    found: dict[str, list[str]] = defaultdict(list)
     for name in list_files(root):
         if is_picture(name):
-            found.setdefault(os.path.splitext(os.path.basename(name))[0], f"{root}/{name}")
-    return found
+            found[os.path.splitext(os.path.basename(name))[0]].append(f"{root}/{name}")
+    return dict(found)
 
 
 def _sets(root: Path) -> dict[str, set[str]]:
@@ -158,17 +162,25 @@ def _text(entry: ElementTree.Element, path: str) -> str:
     return (entry.findtext(path) or "").strip()
 
 
-def _picture(root: Path, path: Path, entry, pictures: Mapping[str, str]) -> str | None:
-    """Find a file's picture: by the XML file's name, else by the one in it."""
+def _picture(root: Path, path: Path, entry, pictures: Mapping[str, list[str]]) -> str | None:
+    """Find a file's picture: by the XML file's name, else by the one in it.
+
+    Of several, it is the one in the same folder, or in folders called the same, or of the suffix
+    that the file says.
+    """
     named = _text(entry, "filename") if entry is not None else ""
-    stem = os.path.splitext(os.path.basename(named.replace("\\", "/")))[0]
-    beside = [f"{path.parent}/{name}{suffix}" for name in (path.stem, stem) for suffix in SUFFIXES]
-    beside = [f"{path.parent}/{named}", *beside] if named else beside
-    return (
-        next((file for file in beside if is_picture(file) and os.path.lexists(file)), None)
-        or pictures.get(path.stem)
-        or pictures.get(stem)
-    )
+    named = os.path.basename(named.replace("\\", "/"))
+    for stem in (path.stem, os.path.splitext(named)[0]):
+        ranks = defaultdict(list)
+        for file in pictures.get(stem, ()):
+            beside = os.path.dirname(file) == str(path.parent)
+            folders = set(Path(file).relative_to(root).parts[:-1])
+            shared = len(folders.intersection(path.relative_to(root).parts[:-1]))
+            ranks[beside, shared, os.path.basename(file) == named].append(file)
+        if ranks:
+            best = ranks[max(ranks)]
+            return best[0] if len(best) == 1 else None
+    return None
 
 
 def _label(

@@ -6,7 +6,7 @@ a picture without objects. Coordinates are shares of the upright picture.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cia.errors import UserError
@@ -80,13 +80,17 @@ def read(settings: Mapping, wanted: Wanted) -> Iterator[Picture | Refused]:
             else:
                 pictures += _from_list(place, path, data)
         pictures = list(dict.fromkeys(pictures))
-        root = _common(pictures)
+        _require_labels(pictures, split)
+        root = _common(list(filter(os.path.lexists, pictures)) or pictures)
         for picture in pictures:
             if (first := seen.setdefault(picture, split)) != split:
                 yield Refused(picture, f"listed for {first}, too; that one counts", split, True)
                 continue
             label, problem = _label(picture, names, wanted)
-            yield Picture(picture, os.path.relpath(picture, root), split, label, problem)
+            inside = picture.startswith(f"{root}{os.sep}")
+            name = os.path.relpath(picture, root) if inside else os.path.basename(picture)
+            yield Picture(picture, name, split, label, problem)
+    yield from _orphans(seen)
 
 
 def _data(settings: Mapping) -> tuple[Path, dict]:
@@ -169,6 +173,28 @@ def _label_path(picture: str) -> str:
     before, between, after = picture.rpartition("/images/")
     moved = f"{before}/labels/{after}" if between else picture
     return os.path.splitext(moved)[0] + ".txt"
+
+
+def _require_labels(pictures: list[str], split: str) -> None:
+    """Refuse a split without any label file, which is in another place more often than empty."""
+    if pictures and not any(os.path.lexists(_label_path(picture)) for picture in pictures):
+        raise UserError(
+            f"none of the {len(pictures)} pictures of {split} has a label file: that of "
+            f"{pictures[0]} would be {_label_path(pictures[0])}. Move the label files there; if "
+            "all these pictures show no object, write an empty file for one of them"
+        )
+
+
+def _orphans(pictures: Iterable[str]) -> Iterator[Refused]:
+    """Yield the label files of no picture, in folders that are for them alone."""
+    expected = {_label_path(picture) for picture in pictures}
+    folders = {os.path.dirname(path) for path in expected}
+    for folder in sorted(folders - {os.path.dirname(picture) for picture in pictures}):
+        names = f"{folder}/classes.txt"  # of labelImg
+        for name in list_files(folder) if os.path.isdir(folder) else ():
+            path = f"{folder}/{name}"
+            if name.endswith(".txt") and "/" not in name and path not in expected and path != names:
+                yield Refused(path, "labels of a picture that is not there, or not listed")
 
 
 def _label(picture: str, names: tuple[str, ...], wanted: Wanted) -> tuple[str | None, str]:
