@@ -12,12 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cia.catalog import EXPORTS, SOURCES
+from cia.catalog import EXPORTS, SOURCES, code
 from cia.exporting.pictures import Collection, Picture
 from cia.exporting.writing import write_export
+from cia.importing.pictures import Picture as Came
+from cia.importing.pictures import Wanted
 from cia.labels.masks import join_rings, rasterize
 from cia.labels.objects import Object, object_line, parse_objects
-from datasets_elsewhere import read, source
+from datasets_elsewhere import source
 
 CLASSES = ["cat", "dog & <co>", "naïve fox"]
 SHAPE = {"kpt_shape": [3, 3], "flip_idx": [1, 0, 2]}
@@ -142,10 +144,11 @@ def moved(folder: Path, data: Collection, form: str) -> Collection:
     path = {"csv": folder / "dataset.csv"}.get(form, folder)
     shape = data.shape.get("kpt_shape")
     places = {os.stat(picture.file).st_ino: place for place, picture in enumerate(data.pictures)}
-    settings_ = source(form, str(path))
-    found, refused, wanted = read(settings_, data.task, data.classes, kpt_shape=shape)
-    assert not refused and not wanted.dropped
-    came = {places[os.stat(picture.path).st_ino]: picture for picture in found.values()}
+    indices = {name: index for index, name in enumerate(data.classes)}
+    wanted = Wanted(data.task, indices, shape)
+    found = list(code(SOURCES[form]).read(source(form, str(path)), wanted))
+    assert all(isinstance(one, Came) for one in found) and not wanted.dropped, found
+    came = {places[os.stat(picture.path).st_ino]: picture for picture in found}
     assert sorted(came) == list(range(len(data.pictures)))
     pictures = [
         old._replace(

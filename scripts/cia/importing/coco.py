@@ -42,8 +42,8 @@ ROBOFLOW = "_annotations.coco.json"
 CROWD = "crowd regions (iscrowd: 1) were left out"
 CAPTIONS = "captions were left out: of several of a picture, the first counts"
 
-_PREFIXES = {"pose": "person_keypoints_"}
-"""How COCO's own files begin by task, less `instances_`."""
+_PREFIXES = {"pose": ("person_keypoints_", "keypoints_")}
+"""How files in annotations/ begin by task, COCO's and those of our exports, less `instances_`."""
 
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 
@@ -135,7 +135,7 @@ def _in_folder(folder: Path, task: str) -> list[tuple[Path, str]]:
     exported = [(path, split_named(path.parent.name)) for path in folder.glob(f"*/{ROBOFLOW}")]
     if named := [(path, split) for path, split in exported if split]:
         return sorted(named, key=lambda pair: SPLITS.index(pair[1]))
-    for kind in dict.fromkeys((_PREFIXES.get(task, "instances_"), "instances_")):
+    for kind in (*_PREFIXES.get(task, ()), "instances_"):
         paths = sorted((folder / "annotations").glob(f"{kind}*.json"))
         pairs = [(path, _split_of(path.stem.removeprefix(kind))) for path in paths]
         if pairs:
