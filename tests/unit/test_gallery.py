@@ -78,16 +78,17 @@ def make_set(folder: Path, sources: int, variants: int, task="detection", size=(
         edges[3:-3, 4 + number % 20] = 255
         link(next(pictures), paths[0])
         save(paths[1], Image.fromarray(edges))
-        shape = {"width": size[0], "height": size[1], "sha256": ""}
-        real.append({"id": id_, "image": paths[0], **shape, "caption": "a <b>photo</b>"})
+        shape = {"width": size[0], "height": size[1]}
+        told = {"sha256": "", "caption": "a <b>photo</b>"}
+        real.append({"id": id_, "image": paths[0], **shape, **told})
         label = make_label(rng, task)
         real_labels.append({"id": id_, "label": label})
         for variant in range(variants):
             name = f"{id_}_v{variant:03d}"
             path = f"{folder}/made/{name}.png"
             link(next(pictures), path)
-            digest = {"sha256": digest_file(path)}
-            made.append({"id": name, "image": path, **shape, **digest, "caption": ""})
+            told = {"sha256": digest_file(path), "caption": ""}
+            made.append({"id": name, "image": path, **shape, **told})
             labels.append({"id": name, "label": label})
             plan.append(
                 {
