@@ -237,6 +237,7 @@ def import_dataset() -> tuple[Inputs, Inputs, dict]:
             "kpt_shape": None,
             "split": {"train": 0.7, "val": 0.15, "test": 0.15, "stratify": True, "group": ""},
             "seed": 0,
+            "together": False,
         },
     )
 
