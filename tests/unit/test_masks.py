@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco
@@ -119,9 +119,13 @@ def test_a_bridge_starts_at_the_nearest_point_of_all_rings_before_it():
 
 
 @given(BLOBS)
+@example([(20, 29, 16, True), (76, 20, 16, True)])
 @settings(max_examples=10, phases=set(settings.default.phases) - {Phase.explain})
 def test_ultralytics_draws_a_ring_with_bridges_as_its_mask_up_to_the_outline(disks):
-    """fillPoly cuts coordinates off to whole pixels, and draws the outline as well, bridges too."""
+    """fillPoly cuts coordinates off to whole pixels, and draws the outline as well, bridges too.
+
+    An end may move by a pixel so, and a slanted line's pixels lie half a pixel beside it.
+    """
     mask = blobs(disks)
     if not mask.any():
         return
@@ -133,7 +137,7 @@ def test_ultralytics_draws_a_ring_with_bridges_as_its_mask_up_to_the_outline(dis
     ways = np.roll(starts, -1, axis=0) - starts
     along = ((more - starts) * ways).sum(-1) / np.maximum((ways**2).sum(-1), 1e-9)
     nearest = starts + np.clip(along, 0, 1)[..., None] * ways
-    assert (np.abs(more - nearest).max(-1).min(-1) <= 1).all()
+    assert (np.abs(more - nearest).max(-1).min(-1) <= 1.5).all()
 
 
 def test_a_hole_is_a_hole_for_ultralytics():

@@ -6,30 +6,19 @@ import shutil
 from cia.files import read_yaml
 from cia.tables import read_table
 
-MIX = "data/exported/digits/tiny_canny/all/plus_synthetic/imagefolder"
+MIX = "data/exported/digits/tiny_canny/best_half/plus_synthetic/imagefolder"
 REAL = "data/exported/digits/none/none/real/imagefolder"
 SET = "data/exported/generated/digits_scenes/tiny_canny/coco"
 
 
-def test_exports_are_made_in_one_run_and_anew_where_they_are_gone(project):
-    common = {"generators": ["tiny_canny"], "features": ["tiny"], "selections": ["all"]}
-    mixes = {"mixes": ["real", "plus_synthetic"]}
-    project.config["shards"] = 1
+def test_exports_are_made_in_one_run_and_anew_where_they_are_gone(copy_of_finished):
+    project = copy_of_finished
+    (digits,) = project.config["experiments"]
+    scenes = {"dataset": "digits_scenes", "generators": ["tiny_canny"], "features": ["tiny"]}
+    arms = {"selections": ["all"], "mixes": ["real", "plus_synthetic"], "trainers": ["yolov8n"]}
     project.config["experiments"] = [
-        {
-            "dataset": "digits",
-            **common,
-            **mixes,
-            "trainers": ["resnet"],
-            "exports": ["imagefolder"],
-        },
-        {
-            "dataset": "digits_scenes",
-            **common,
-            **mixes,
-            "trainers": ["yolov8n"],
-            "exports": ["coco"],
-        },
+        digits | {"exports": ["imagefolder"]},
+        {**scenes, **arms, "exports": ["coco"]},
     ]
     jobs = project.planned("export_all")
     assert (jobs["export"], jobs["export_generated"]) == (4, 2) and "train" not in jobs

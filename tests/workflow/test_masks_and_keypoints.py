@@ -17,36 +17,50 @@ TASKS = {
 
 MODELS = {"segmentation": "yolov8n-seg.yaml", "pose": "yolov8n-pose.yaml"}
 GENERATOR = "tiny_recombined"
-ARM = f"results/digits_scenes/{GENERATOR}/models/all/plus_synthetic/yolov8n/seed0"
-MIX = f"data/mixed/digits_scenes/{GENERATOR}/all/plus_synthetic"
 
 
-def configure(project, task: str) -> None:
+def configure(project) -> None:
+    """One dataset, judge and trainer for each task, each with the task's name."""
     config = project.config
     config["shards"] = 1
-    dataset = {**config["datasets"]["digits_scenes"], "task": task, **TASKS[task][1]}
-    config["datasets"] = {"digits_scenes": dataset}
-    config["trainers"] = {"yolov8n": {**config["trainers"]["yolov8n"], "model": MODELS[task]}}
-    del config["judges"]["classifier"]
+    scenes, trainer = config["datasets"]["digits_scenes"], config["trainers"]["yolov8n"]
+    config["datasets"] = {task: {**scenes, "task": task, **TASKS[task][1]} for task in TASKS}
+    config["trainers"] = {task: {**trainer, "model": MODELS[task]} for task in TASKS}
+    detector = config["judges"]["detector"]
+    config["judges"] = {task: {**detector, "trainer": task} for task in TASKS}
     config["experiments"] = [
         {
-            "dataset": "digits_scenes",
+            "dataset": task,
             "generators": [GENERATOR],
             "features": ["tiny"],
-            "judges": ["detector"],
+            "judges": [task],
             "selections": ["all"],
             "mixes": ["plus_synthetic"],
-            "trainers": ["yolov8n"],
+            "trainers": [task],
         }
+        for task in TASKS
     ]
 
 
-@pytest.fixture(scope="module", params=TASKS)
-def done(request, tmp_path_factory) -> tuple[str, Project]:
-    project = Project(tmp_path_factory.mktemp(request.param) / "project")
-    configure(project, request.param)
+@pytest.fixture(scope="module")
+def finished_tasks(tmp_path_factory) -> Project:
+    project = Project(tmp_path_factory.mktemp("tasks") / "project")
+    configure(project)
     project.run()
-    return request.param, project
+    return project
+
+
+@pytest.fixture(params=TASKS)
+def done(request, finished_tasks) -> tuple[str, Project]:
+    return request.param, finished_tasks
+
+
+def arm(task: str) -> str:
+    return f"results/{task}/{GENERATOR}/models/all/plus_synthetic/{task}/seed0"
+
+
+def mix_of(task: str) -> str:
+    return f"data/mixed/{task}/{GENERATOR}/all/plus_synthetic"
 
 
 def labels(project, source: str) -> dict[str, str]:
@@ -57,7 +71,7 @@ def labels(project, source: str) -> dict[str, str]:
 def test_models_are_tested_by_masks_or_keypoints_first_and_by_boxes_too(done):
     task, project = done
     word = TASKS[task][0]
-    metrics = yaml.safe_load((project.folder / ARM / "metrics.yaml").read_text())
+    metrics = yaml.safe_load((project.folder / arm(task) / "metrics.yaml").read_text())
     assert metrics["task"] == task
     expected = [
         f"{part}_{name}"
@@ -67,45 +81,43 @@ def test_models_are_tested_by_masks_or_keypoints_first_and_by_boxes_too(done):
     assert list(metrics["test"]) == list(metrics["val"]) == expected
     assert all(0 <= value <= 1 for value in metrics["test"].values())
     for name, of_class in metrics["per_class"].items():
-        assert name in project.config["datasets"]["digits_scenes"]["classes"]
+        assert name in project.config["datasets"][task]["classes"]
         assert set(of_class) == {
             f"{part}_{end}" for part in (word, "box") for end in ("AP50", "AP50-95")
         }
-    found = read_table(project.folder / ARM / "test.csv")
+    found = read_table(project.folder / arm(task) / "test.csv")
     assert list(found) == ["image", "class", "confidence", "correct", "correct_box"]
 
 
 def test_synthetic_images_are_read_by_masks_or_keypoints(done):
-    _, project = done
-    scores = read_table(project.folder / f"results/digits_scenes/{GENERATOR}/scores/tiny.csv")
+    task, project = done
+    scores = read_table(project.folder / f"results/{task}/{GENERATOR}/scores/tiny.csv")
     assert {"label_recall", "label_iou", "extra_objects"} < set(scores)
     assert scores["label_recall"].between(0, 1).all() and len(scores) == 16
 
 
 def test_the_training_set_holds_the_labels_as_they_are(done):
     task, project = done
-    mix = read_table(project.folder / MIX / "dataset.csv", "mixed")
+    mix = read_table(project.folder / mix_of(task) / "dataset.csv", "mixed")
     given = {
-        "real": labels(project, "real/digits_scenes/train"),
-        "synthetic": labels(project, f"generated/digits_scenes/{GENERATOR}"),
+        "real": labels(project, f"real/{task}/train"),
+        "synthetic": labels(project, f"generated/{task}/{GENERATOR}"),
     }
     train = mix[mix["split"] == "train"]
     assert set(train["origin"]) == {"real", "synthetic"}
     for row in train.itertuples():
-        text = (project.folder / MIX / row.label).read_text().removesuffix("\n")
+        text = (project.folder / mix_of(task) / row.label).read_text().removesuffix("\n")
         assert text == given[row.origin][row.id]
-    data = yaml.safe_load((project.folder / MIX / "data.yaml").read_text())
+    data = yaml.safe_load((project.folder / mix_of(task) / "data.yaml").read_text())
     keys = {"train", "val", "test", "names", "task"}
     assert set(data) == keys | ({"kpt_shape", "flip_idx"} if task == "pose" else set())
 
 
 def test_prompts_name_what_the_new_layouts_hold_from_left_to_right(done):
     task, project = done
-    classes = project.config["datasets"]["digits_scenes"]["classes"]
-    plan = read_table(project.folder / f"results/digits_scenes/{GENERATOR}/plan.csv", "plan")
-    table = read_table(
-        project.folder / f"data/varied/digits_scenes/{GENERATOR}/labels.csv", "labels"
-    )
+    classes = project.config["datasets"][task]["classes"]
+    plan = read_table(project.folder / f"results/{task}/{GENERATOR}/plan.csv", "plan")
+    table = read_table(project.folder / f"data/varied/{task}/{GENERATOR}/labels.csv", "labels")
     shown = name_objects(table, classes, task)
     for row in plan.itertuples():
         words = row.prompt.replace(",", "").split()
@@ -115,7 +127,7 @@ def test_prompts_name_what_the_new_layouts_hold_from_left_to_right(done):
 def test_masks_and_keypoints_lie_in_their_pictures_and_masks_are_strokes(done):
     task, project = done
     shape = TASKS[task][1].get("kpt_shape")
-    for label in labels(project, f"generated/digits_scenes/{GENERATOR}").values():
+    for label in labels(project, f"generated/{task}/{GENERATOR}").values():
         objects = parse_objects(label, task, shape)
         assert objects
         for found in objects:
@@ -132,7 +144,7 @@ def test_a_changed_flip_idx_makes_the_training_sets_anew_and_another_skeleton_do
     task, project = done
     if task != "pose":
         pytest.skip("keypoints alone have them")
-    dataset = project.config["datasets"]["digits_scenes"]
+    dataset = project.config["datasets"][task]
     before = dict(dataset)
     dataset["flip_idx"] = [2, 1, 0]
     assert {"mix", "train", "test"} <= set(project.planned())
@@ -141,6 +153,5 @@ def test_a_changed_flip_idx_makes_the_training_sets_anew_and_another_skeleton_do
     dataset.update(before)
 
 
-def test_nothing_runs_again_when_nothing_changed(done):
-    _, project = done
-    assert project.planned() == {}
+def test_nothing_runs_again_when_nothing_changed(finished_tasks):
+    assert finished_tasks.planned() == {}
