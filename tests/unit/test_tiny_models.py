@@ -198,7 +198,18 @@ def test_the_judge_finds_no_fault_in_the_scenes_themselves(scenes):
 def test_training_ends_with_a_pipeline_and_goes_on_where_it_was(tmp_path):
     command = [
         *(sys.executable, ROOT / "tools" / "train_tiny_sd.py", "--threads", "1"),
-        *("--scenes", "8", "--vae-steps", "2", "--steps", "2", "--batch", "2"),
+        *(
+            "--scenes",
+            "8",
+            "--vae-steps",
+            "2",
+            "--decoder-steps",
+            "2",
+            "--steps",
+            "2",
+            "--batch",
+            "2",
+        ),
         *("--work", tmp_path / "work", "--output", tmp_path / "model"),
     ]
     subprocess.run(command, check=True, capture_output=True)
