@@ -286,8 +286,8 @@ def train_autoencoder(vae, images: np.ndarray, colored: np.ndarray, options) -> 
 def train_decoder(vae, images: np.ndarray, colored: np.ndarray, options) -> None:
     """Train the decoder on, for latents that stay what they are.
 
-    Stability's sd-vae-ft-mse was made from Stable Diffusion's autoencoder so. Here it takes light
-    ink on dark paper from 5.0 levels off to LEVELS.
+    Stability's sd-vae-ft-mse was made from Stable Diffusion's autoencoder so. Here it is for light
+    ink on dark paper, which the autoencoder returns worst.
     """
     path = options.work / "decoder.pt"
     if path.exists():
