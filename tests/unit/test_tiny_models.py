@@ -206,7 +206,18 @@ def run_here(tool, command, monkeypatch) -> None:
 def test_training_ends_with_a_pipeline_and_goes_on_where_it_was(tmp_path, monkeypatch):
     command = [
         *(sys.executable, ROOT / "tools" / "train_tiny_sd.py", "--threads", "1"),
-        *("--scenes", "8", "--vae-steps", "2", "--steps", "2", "--batch", "2"),
+        *(
+            "--scenes",
+            "8",
+            "--vae-steps",
+            "2",
+            "--decoder-steps",
+            "2",
+            "--steps",
+            "2",
+            "--batch",
+            "2",
+        ),
         *("--work", tmp_path / "work", "--output", tmp_path / "model"),
     ]
     subprocess.run(command, check=True, capture_output=True)
