@@ -57,9 +57,7 @@ def load_image(path: str | Path | BinaryIO) -> np.ndarray:
         If the file can't be read as a picture, truncated files included, or has more than twice
         `PIL.Image.MAX_IMAGE_PIXELS` pixels.
     """
-    with _decoded(path) as image:
-        ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(to_rgb(image), dtype=np.uint8)
+    return _upright(path)
 
 
 def load_reduced(path: str | Path, side: int) -> np.ndarray:
@@ -82,6 +80,10 @@ def load_reduced(path: str | Path, side: int) -> np.ndarray:
     OSError
         As `load_image`; damage that does not show in the small view is not seen.
     """
+    return _upright(path, side)
+
+
+def _upright(path: str | Path | BinaryIO, side: int | None = None) -> np.ndarray:
     with _decoded(path, side) as image:
         ImageOps.exif_transpose(image, in_place=True)
         return np.asarray(to_rgb(image), dtype=np.uint8)

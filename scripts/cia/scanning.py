@@ -210,6 +210,15 @@ def printable(path: str | Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def unfit_letters(name: str) -> str:
+    """Say why a name can't be part of a table and a path; nothing if it can."""
+    if not name.isprintable() and any(
+        unicodedata.category(letter) in _UNFIT_CATEGORIES for letter in name
+    ):
+        return "its name has control characters or bytes that are not UTF-8"
+    return ""
+
+
 def _files(folder: Path) -> tuple[list[Listed], list[Listed]]:
     """Return what is in a folder, sorted: what is visible, and what a leading dot hides."""
     visible, hidden = [], []
@@ -249,10 +258,8 @@ def _unfit(file: Listed) -> str:
     if file.suffix not in IMAGE_SUFFIXES:
         suffix = os.path.splitext(file.path)[1]
         return f"unknown suffix {suffix!r}; known are {', '.join(sorted(IMAGE_SUFFIXES))}"
-    if not file.stem.isprintable() and any(
-        unicodedata.category(letter) in _UNFIT_CATEGORIES for letter in file.stem
-    ):
-        return "its name has control characters or bytes that are not UTF-8"
+    if reason := unfit_letters(file.stem):
+        return reason
     if len(os.fsencode(file.stem)) > LONGEST_NAME:
         return (
             f"its name is too long for those of its variants: {len(os.fsencode(file.stem))} bytes "

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from cia.importing.near_duplicates import find_pairs, joined, take_thumbnails
 from cia.importing.pictures import SPLITS, Picture, Refused, Wanted, ordered
 from cia.importing.splits import Unsplit, assign_splits
 from cia.labels.lines import split_label
-from cia.scanning import printable
+from cia.scanning import printable, unfit_letters
 from cia.tables import write_table
 
 logger = logging.getLogger("cia")
@@ -39,9 +38,6 @@ UNGROUPED = "pictures have no group (split.group), so each is split by itself"
 
 _LONGEST = 200
 """Bytes of an id: what is made from it, and the folders' names in it, need some of the 255."""
-
-_UNFIT = {"Cc", "Cs", "Zl", "Zp"}
-"""Unicode categories of characters that break lists of files: control, surrogate, line ends."""
 
 
 class Entry(NamedTuple):
@@ -216,7 +212,7 @@ def _read(source: Mapping, wanted: Wanted) -> tuple[list[Picture], list[Refused]
     for found in code(SOURCES[source["format"]]).read(source, wanted):
         if isinstance(found, Refused):
             refused.append(found)
-        elif problem := _unfit(found.name):
+        elif problem := unfit_letters(found.name):
             refused.append(Refused(found.path, problem, found.split, True))
         else:
             pictures.append(found)
@@ -227,13 +223,6 @@ def _read(source: Mapping, wanted: Wanted) -> tuple[list[Picture], list[Refused]
     if alone := sum(not picture.group for picture in pictures if wanted.group):
         wanted.notes[UNGROUPED] += alone
     return pictures, refused
-
-
-def _unfit(name: str) -> str:
-    """Say why a picture's name can't be part of a table and a path."""
-    if any(unicodedata.category(letter) in _UNFIT for letter in name):
-        return "its name has control characters or bytes that are not UTF-8"
-    return ""
 
 
 def _with_distinct_names(pictures: list[Picture]) -> list[Picture]:
