@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cia.exporting.pictures import Collection, Picture
+from cia.exporting.pictures import Collection, Picture, images_path
 from cia.labels.masks import mask_to_rle, rasterize
 from cia.labels.objects import Object
 
@@ -20,9 +20,7 @@ _DIGITS = 6
 """Of coordinates in pixels: a millionth of a pixel."""
 
 
-def picture_path(picture: Picture, name: str, classes: Sequence[str]) -> str:
-    """Return where a picture lies in the folder."""
-    return f"images/{picture.split}/{picture.origin}/{name}"
+picture_path = images_path
 
 
 def write(folder: Path, data: Collection, paths: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cia.exporting.pictures import Collection, Picture
+from cia.exporting.pictures import Collection, Picture, images_path
 from cia.exporting.tables import INDEX, origin_columns, origin_names, write_index
 from cia.files import atomic_path
 from cia.labels.lines import Box
@@ -17,9 +17,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _DIGITS = 6
 
 
-def picture_path(picture: Picture, name: str, classes: Sequence[str]) -> str:
-    """Return where a picture lies in the folder."""
-    return f"images/{picture.split}/{picture.origin}/{name}"
+picture_path = images_path
 
 
 def write(folder: Path, data: Collection, paths: Sequence[str]) -> None:

@@ -189,6 +189,11 @@ def pictures_of_set(
     ]
 
 
+def images_path(picture: Picture, name: str, classes: Sequence[str]) -> str:
+    """Return where a picture lies in the folder, for formats that do not say it themselves."""
+    return f"images/{picture.split}/{picture.origin}/{name}"
+
+
 def upright(pictures: Sequence[Picture]) -> list[bool]:
     """Say of each picture whether its pixels are stored upright, as every program shows them.
 

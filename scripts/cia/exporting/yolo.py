@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cia.errors import UserError
-from cia.exporting.pictures import Collection, Picture, stem
+from cia.exporting.pictures import Collection, images_path, stem
 from cia.exporting.tables import write_index
 from cia.files import write_text, write_texts, write_yaml
 
-
-def picture_path(picture: Picture, name: str, classes: Sequence[str]) -> str:
-    """Return where a picture lies in the folder."""
-    return f"images/{picture.split}/{picture.origin}/{name}"
+picture_path = images_path
 
 
 def write(folder: Path, data: Collection, paths: Sequence[str]) -> None:
